@@ -1,0 +1,62 @@
+"""What the operator tells the other processes, as files: the node's engine spec and the gateway's configuration."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from autoglm_api.schema import Model
+from autoglm_api.spec import Backend, QueryClass
+
+
+class EngineSpec(Model):
+    """engine.json in a worker pod: everything the node runtime needs to serve one model (key names.NODE_SPEC_KEY)."""
+
+    deployment: str
+    namespace: str
+    pool: str
+    revision: str
+    serves: QueryClass
+    model_name: str
+    model_path: Annotated[str, Field(description="Directory of the artefact inside the container.")]
+    backend: Backend
+    gpus: Annotated[int, Field(ge=0)] = 0
+    max_sequence_tokens: Annotated[int, Field(ge=1)]
+    concurrency: Annotated[int, Field(ge=1, description="Hard cap of queries at once; one more gets 429.")]
+    drain_seconds: Annotated[int, Field(ge=0)]
+
+
+class GatewayPool(Model):
+    """One pool as the gateway needs to know it."""
+
+    name: str
+    serves: QueryClass
+    weight: Annotated[int, Field(ge=1)] = 1
+    model_name: str
+    concurrency_per_replica: Annotated[int, Field(ge=1)]
+
+
+class GatewayConfig(Model):
+    """gateway.json in the gateway's ConfigMap (key names.GATEWAY_CONFIG_KEY); read by watching the ConfigMap."""
+
+    deployment: str
+    namespace: str
+    pools: list[GatewayPool]
+    override_header: str
+    max_queries: Annotated[int, Field(ge=0, description="Waiting queries per pool.")]
+    max_wait_seconds: Annotated[int, Field(ge=1)]
+    max_body_bytes: Annotated[int, Field(ge=1)]
+
+
+class PoolDemand(Model):
+    """Demand for one pool as one gateway sees it (GET names.PATH_DEMAND)."""
+
+    pool: str
+    queued: Annotated[int, Field(ge=0)]
+    in_flight: Annotated[int, Field(ge=0)]
+    ready_replicas: Annotated[int, Field(ge=0)]
+
+
+class Demand(Model):
+    """The answer of the gateway's demand endpoint."""
+
+    pools: list[PoolDemand]

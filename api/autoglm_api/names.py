@@ -1,0 +1,216 @@
+"""Every name that two processes, or a process and a user, must agree on.
+
+One list, no other place: labels, annotations, ports, headers, metric names, field managers, file paths inside
+containers, environment variables and exit codes. Nothing here computes except the makers of object names.
+"""
+
+import hashlib
+from typing import Final
+
+# --- API ---------------------------------------------------------------------------------------
+GROUP: Final = "autoglm.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "AutoGLMDeployment"
+PLURAL: Final = "autoglmdeployments"
+SINGULAR: Final = "autoglmdeployment"
+SHORT_NAME: Final = "agd"
+CATEGORY: Final = "inference"
+CRD_NAME: Final = f"{PLURAL}.{GROUP}"
+
+# --- Labels and annotations ---------------------------------------------------------------------
+LABEL_NAME: Final = "app.kubernetes.io/name"
+LABEL_INSTANCE: Final = "app.kubernetes.io/instance"
+LABEL_COMPONENT: Final = "app.kubernetes.io/component"
+LABEL_PART_OF: Final = "app.kubernetes.io/part-of"
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "autoglm-operator"
+PART_OF: Final = "autoglm"
+COMPONENT_WORKER: Final = "worker"
+COMPONENT_GATEWAY: Final = "gateway"
+
+LABEL_DEPLOYMENT: Final = f"{GROUP}/deployment"
+LABEL_POOL: Final = f"{GROUP}/pool"
+LABEL_REVISION: Final = f"{GROUP}/revision"
+LABEL_CLASS: Final = f"{GROUP}/class"
+
+ANNOTATION_CONFIG_HASH: Final = f"{GROUP}/config-hash"
+ANNOTATION_PAUSED_SCALING: Final = f"{GROUP}/paused-scaling"
+ANNOTATION_DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
+ANNOTATION_SCRAPE: Final = "prometheus.io/scrape"
+ANNOTATION_SCRAPE_PORT: Final = "prometheus.io/port"
+
+# Fake GPU nodes of the local cluster (see localcluster/); never set by the operator.
+LABEL_FAKE_GPU: Final = f"{GROUP}/fake-gpu"
+ANNOTATION_FAKE_START_SECONDS: Final = f"{GROUP}/fake-start-seconds"
+ANNOTATION_FAKE_FAILURE: Final = f"{GROUP}/fake-failure"
+GPU_RESOURCE: Final = "nvidia.com/gpu"
+
+# --- Field managers: one per writer and purpose --------------------------------------------------
+FIELD_MANAGER: Final = "autoglm-operator"
+FIELD_MANAGER_STATUS: Final = "autoglm-operator-status"
+FIELD_MANAGER_SCALE: Final = "autoglm-operator-scale"
+
+# --- Ports --------------------------------------------------------------------------------------
+GATEWAY_PORT: Final = 8080
+GATEWAY_ADMIN_PORT: Final = 9090
+WORKER_PORT: Final = 8000
+WORKER_ADMIN_PORT: Final = 9091
+OPERATOR_ADMIN_PORT: Final = 9092
+TRITON_HTTP_PORT: Final = 18000
+TRITON_GRPC_PORT: Final = 18001
+TRITON_METRICS_PORT: Final = 18002
+SERVICE_PORT: Final = 80
+PORT_NAME_HTTP: Final = "http"
+PORT_NAME_ADMIN: Final = "admin"
+
+# --- HTTP headers (always compared in lower case) ------------------------------------------------
+HEADER_REQUEST_ID: Final = "x-request-id"
+HEADER_TRACEPARENT: Final = "traceparent"
+# Client -> gateway
+HEADER_CLASS_OVERRIDE: Final = "x-autoglm-class"
+# Gateway -> replica
+HEADER_DEADLINE: Final = "x-autoglm-deadline-ms"  # milliseconds that are left when the header is written
+HEADER_TIER: Final = "x-autoglm-tier"
+HEADER_CLASS: Final = "x-autoglm-class"
+# Replica -> gateway
+HEADER_REVISION: Final = "x-autoglm-revision"
+HEADER_PROMPT_TOKENS: Final = "x-autoglm-prompt-tokens"
+HEADER_CONFIDENCE: Final = "x-autoglm-confidence"
+HEADER_DRAINING: Final = "x-autoglm-draining"  # on a 503: try elsewhere, no retry budget is spent
+HEADER_SIMULATED: Final = "x-autoglm-simulated"
+# Gateway -> client
+HEADER_POOL: Final = "x-autoglm-pool"
+HEADER_ROUTED_CLASS: Final = "x-autoglm-routed-class"
+HEADER_REASON: Final = "x-autoglm-reason"
+# Headers a client may not smuggle through to a replica.
+PRIVATE_HEADER_PREFIX: Final = "x-autoglm-"
+
+# --- HTTP paths -----------------------------------------------------------------------------------
+PATH_CHAT: Final = "/v1/chat/completions"
+PATH_MODELS: Final = "/v1/models"
+PATH_HEALTHZ: Final = "/healthz"
+PATH_READYZ: Final = "/readyz"
+PATH_METRICS: Final = "/metrics"
+PATH_DEMAND: Final = "/internal/v1/demand"
+PATH_DRAIN: Final = "/admin/drain"
+
+# --- Metrics: gateway (labels in brackets; `deployment` and `namespace` come from the scrape) ------
+METRIC_GATEWAY_QUERIES: Final = "autoglm_gateway_queries_total"  # [pool, class, code]
+METRIC_GATEWAY_QUEUED: Final = "autoglm_gateway_queued_queries"  # [pool] gauge: waiting in our queue
+METRIC_GATEWAY_IN_FLIGHT: Final = "autoglm_gateway_in_flight_queries"  # [pool] gauge: sent to a replica
+METRIC_GATEWAY_ROUTED: Final = "autoglm_gateway_routed_total"  # [class, reason]
+METRIC_GATEWAY_REJECTED: Final = "autoglm_gateway_rejected_total"  # [pool, reason]
+METRIC_GATEWAY_RETRIES: Final = "autoglm_gateway_retries_total"  # [pool, reason]
+METRIC_GATEWAY_QUEUE_SECONDS: Final = "autoglm_gateway_queue_seconds"  # [pool] histogram
+METRIC_GATEWAY_FIRST_BYTE_SECONDS: Final = "autoglm_gateway_first_byte_seconds"  # [pool] histogram
+METRIC_GATEWAY_DURATION_SECONDS: Final = "autoglm_gateway_duration_seconds"  # [pool] histogram
+METRIC_GATEWAY_ENDPOINTS: Final = "autoglm_gateway_ready_replicas"  # [pool] gauge
+# --- Metrics: node runtime -------------------------------------------------------------------------
+METRIC_NODE_IN_FLIGHT: Final = "autoglm_node_in_flight_queries"
+METRIC_NODE_QUERIES: Final = "autoglm_node_queries_total"  # [code]
+METRIC_NODE_REJECTED: Final = "autoglm_node_rejected_total"  # [reason]
+METRIC_NODE_PROMPT_TOKENS: Final = "autoglm_node_prompt_tokens_total"
+METRIC_NODE_OUTPUT_TOKENS: Final = "autoglm_node_output_tokens_total"
+METRIC_NODE_FIRST_TOKEN_SECONDS: Final = "autoglm_node_first_token_seconds"  # noqa: S105 - a metric, not a password
+METRIC_NODE_MODEL_READY: Final = "autoglm_node_model_ready"  # [model] 0 or 1
+METRIC_NODE_DRAINING: Final = "autoglm_node_draining"  # 0 or 1
+METRIC_NODE_CANARY_SECONDS: Final = "autoglm_node_canary_seconds"
+METRIC_NODE_START_SECONDS: Final = "autoglm_node_start_seconds"  # from process start to ready
+# --- Metrics: operator -------------------------------------------------------------------------------
+METRIC_OPERATOR_RECONCILES: Final = "autoglm_operator_reconcile_total"  # [result]
+METRIC_OPERATOR_RECONCILE_SECONDS: Final = "autoglm_operator_reconcile_seconds"
+METRIC_OPERATOR_WRITES: Final = "autoglm_operator_writes_total"  # [verb, kind]
+METRIC_OPERATOR_DESIRED: Final = "autoglm_desired_replicas"  # [namespace, deployment, pool]
+METRIC_OPERATOR_CURRENT: Final = "autoglm_current_replicas"  # [namespace, deployment, pool]
+METRIC_OPERATOR_TICK_SECONDS: Final = "autoglm_operator_scaling_tick_seconds"
+METRIC_OPERATOR_SOURCE_SUCCESS: Final = "autoglm_operator_metrics_last_success_timestamp_seconds"
+
+# Labels of the series in Prometheus (target labels by relabelling; see localcluster/manifests and docs).
+SERIES_LABEL_NAMESPACE: Final = "namespace"
+SERIES_LABEL_DEPLOYMENT: Final = "autoglm_deployment"
+SERIES_LABEL_POOL: Final = "pool"
+
+# --- Files and environment inside containers ----------------------------------------------------------
+NODE_SPEC_PATH: Final = "/etc/autoglm/engine.json"  # EngineSpec, mounted from the revision's ConfigMap
+NODE_SPEC_KEY: Final = "engine.json"
+GATEWAY_CONFIG_KEY: Final = "gateway.json"  # key in the gateway's ConfigMap (GatewayConfig)
+BUILTIN_MODELS_DIR: Final = "/opt/autoglm/models"
+MODEL_MOUNT_DIR: Final = "/models"
+TRITON_DIR: Final = "/opt/tritonserver"
+ENV_NAMESPACE: Final = "AUTOGLM_NAMESPACE"
+ENV_DEPLOYMENT: Final = "AUTOGLM_DEPLOYMENT"
+ENV_POD_NAME: Final = "AUTOGLM_POD_NAME"
+ENV_CONFIG_MAP: Final = "AUTOGLM_CONFIG_MAP"
+ENV_LOG_LEVEL: Final = "AUTOGLM_LOG_LEVEL"
+# Operator settings (written by the chart).
+ENV_GATEWAY_IMAGE: Final = "AUTOGLM_GATEWAY_IMAGE"
+ENV_NODE_IMAGE: Final = "AUTOGLM_NODE_IMAGE"
+ENV_IMAGE_PULL_POLICY: Final = "AUTOGLM_IMAGE_PULL_POLICY"
+ENV_PROMETHEUS_URL: Final = "AUTOGLM_PROMETHEUS_URL"
+ENV_SCALING_INTERVAL: Final = "AUTOGLM_SCALING_INTERVAL_SECONDS"
+ENV_WATCH_NAMESPACES: Final = "AUTOGLM_WATCH_NAMESPACES"  # comma-separated; empty = all
+ENV_RESYNC_SECONDS: Final = "AUTOGLM_RESYNC_SECONDS"
+
+# --- Node runtime: exit codes and termination messages --------------------------------------------------
+EXIT_BAD_SPEC: Final = 2
+EXIT_BAD_REPOSITORY: Final = 3
+EXIT_ENGINE_LOAD: Final = 4
+EXIT_ENGINE_DEAD: Final = 5
+TERMINATION_MESSAGE_PATH: Final = "/dev/termination-log"
+
+# --- Drain (seconds) --------------------------------------------------------------------------------------
+ENDPOINT_PROPAGATION_SECONDS: Final = 5  # keep serving after SIGTERM while endpoints catch up
+GRACE_MARGIN_SECONDS: Final = 15  # terminationGracePeriodSeconds = drainSeconds + this
+
+_NAME_LIMIT: Final = 63
+_HASH_CHARS: Final = 8
+
+
+def short_hash(text: str) -> str:
+    """Return the first 8 hexadecimal characters of the text's SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:_HASH_CHARS]
+
+
+def bounded_name(*parts: str) -> str:
+    """Join the parts with '-' and keep the result within 63 characters.
+
+    A name that would be too long is cut and ends in a hash of the whole, so that two long names that differ only
+    at the end stay different.
+    """
+    name = "-".join(parts)
+    if len(name) <= _NAME_LIMIT:
+        return name
+    return f"{name[: _NAME_LIMIT - _HASH_CHARS - 1].rstrip('-.')}-{short_hash(name)}"
+
+
+def revision_name(deployment: str, pool: str, revision: str) -> str:
+    """Name of the Deployment, Service and ConfigMap of one pool revision: `<deployment>-<pool>-<hash8>`.
+
+    The hash always survives: the front part is cut (and hashed) when the name would be too long.
+    """
+    front = f"{deployment}-{pool}"
+    room = _NAME_LIMIT - len(revision) - 1
+    if len(front) > room:
+        front = f"{front[: room - _HASH_CHARS - 1].rstrip('-.')}-{short_hash(front)}"
+    return f"{front}-{revision}"
+
+
+def pool_budget_name(deployment: str, pool: str) -> str:
+    """Name of a pool's PodDisruptionBudget."""
+    return bounded_name(deployment, pool, "workers")
+
+
+def gateway_name(deployment: str) -> str:
+    """Name of the gateway's Deployment, Service, ConfigMap, ServiceAccount, Role and PodDisruptionBudget."""
+    return bounded_name(deployment, COMPONENT_GATEWAY)
+
+
+def gateway_url(deployment: str, namespace: str) -> str:
+    """Address of a deployment's gateway inside the cluster."""
+    return f"http://{gateway_name(deployment)}.{namespace}.svc"
+
+
+def label_value(name: str) -> str:
+    """Return a name as a label value: at most 63 characters, cut with a hash when longer."""
+    return bounded_name(name)

@@ -1,0 +1,1 @@
+"""The request path: classify, queue, pick, stream."""

@@ -1,0 +1,1 @@
+"""What runs in a worker pod: PID 1, the front before Triton, the CPU engine."""

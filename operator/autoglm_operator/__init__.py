@@ -1,0 +1,1 @@
+"""Control plane: pure `core` and `scaling`, and the `shell` that touches the world."""

@@ -1,0 +1,1 @@
+"""HTTP/1.1 at protocol level, shared by the gateway and the node front."""
