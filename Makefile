@@ -33,3 +33,71 @@ lock: $(UV) ## Resolve dependencies anew into locks/ (hashes, no host names)
 	  --no-emit-index-url --no-annotate -c locks/dev.txt --extra $$e pyproject.toml -o locks/$$e.txt || exit 1; done
 	@$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 	  --no-annotate --extra optimize pyproject.toml -o locks/optimize.txt
+
+# --- the two commands -----------------------------------------------------------------------------
+.PHONY: demo
+demo: venv ## Run the whole product on a real cluster and check its claims (report: build/demo/)
+	@$(PY) -m autoglm_demo $(DEMO_ARGS)
+
+.PHONY: test
+test: venv ## Run every test tier, from unit to real pods, and print one line of counts
+	@$(PY) tests/tiers.py
+
+# --- parts of it -------------------------------------------------------------------------------------
+.PHONY: unit
+unit: venv ## Unit and property tests only (seconds)
+	@$(PY) tests/tiers.py unit property
+
+.PHONY: contract
+contract: venv ## Tests of our processes over real sockets, without Kubernetes
+	@$(PY) tests/tiers.py contract
+
+.PHONY: cluster-test
+cluster-test: venv ## Tests against a real API server
+	@$(PY) tests/tiers.py cluster
+
+.PHONY: e2e
+e2e: venv ## Tests with real engine pods on a real node
+	@$(PY) tests/tiers.py e2e
+
+.PHONY: lint
+lint: venv ## Formatting, ruff, layer contracts
+	@mkdir -p build; .venv/bin/ruff format --check --quiet .
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/lint-imports --no-logo >build/lint-imports.log 2>&1 || { cat build/lint-imports.log; exit 1; }
+	@echo "lint: clean"
+
+.PHONY: types
+types: venv ## mypy strict
+	@.venv/bin/mypy api cli demo gateway localcluster models/autoglm_shop node_runtime operator transport tests
+
+.PHONY: crds
+crds: venv ## Generate the CRD, the chart's copy, the values schema and the reference pages
+	@$(PY) -m autoglm_api.generate
+
+.PHONY: docs
+docs: crds ## Same as crds: the reference is generated with it
+
+.PHONY: drift
+drift: venv ## Fail when a generated file or the lock differs from its source
+	@$(PY) -m autoglm_api.generate --check
+
+.PHONY: bench
+bench: venv ## Side-by-side measurements against peers (prints ratios; never part of the tests)
+	@for b in benchmarks/*/run.py; do echo "== $$b"; $(PY) $$b || exit 1; done
+
+.PHONY: images
+images: venv ## Build the container images without a Docker engine
+	@$(PY) -m autoglm_localcluster images
+
+.PHONY: cluster-up
+cluster-up: venv ## Start the local Kubernetes cluster (AUTOGLM_CLUSTER=local|kind|existing)
+	@$(PY) -m autoglm_localcluster up
+
+.PHONY: cluster-down
+cluster-down: venv ## Stop it and leave nothing behind
+	@$(PY) -m autoglm_localcluster down
+
+.PHONY: clean
+clean: ## Remove the environment and build output of this checkout (not the shared cache)
+	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
