@@ -11,7 +11,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 ROOT = Path(__file__).resolve().parent.parent
 TIERS = ("unit", "property", "simulation", "contract", "cluster", "e2e")
@@ -41,7 +41,7 @@ def counts_of(report: Path) -> Counts:
     if not report.exists():
         return Counts(failed=1)
     total = Counts()
-    for suite in ElementTree.parse(report).getroot().iter("testsuite"):
+    for suite in ET.parse(report).getroot().iter("testsuite"):
         every, failed, errors, skipped = (int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped"))
         total += Counts(every - failed - errors - skipped, failed + errors, skipped)
     return total
