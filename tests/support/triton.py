@@ -1,7 +1,6 @@
 """The real Triton for tests and image builds: binaries out of a PyPI wheel, laid out like the official image."""
 
 import fcntl
-import os
 import shutil
 import tempfile
 import zipfile
@@ -51,4 +50,4 @@ def lay_out(wheel: Path, target: Path) -> None:
         shutil.move(Path(scratch, "nvidia_pytriton.libs"), target / "lib")
         shutil.copy(server / _STUB, target / "backends" / "python")
     for program in (target / "bin" / "tritonserver", target / "backends" / "python" / Path(_STUB).name):
-        os.chmod(program, 0o755)
+        program.chmod(0o755)
