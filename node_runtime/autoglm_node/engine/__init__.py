@@ -1,0 +1,1 @@
+"""The CPU engine that runs inside Triton's Python backend: continuous batching over ONNX Runtime."""

@@ -1,0 +1,213 @@
+"""The engine as a model of Triton's Python backend; a model directory's `1/model.py` imports this.
+
+    from autoglm_node.engine.triton_model import TritonPythonModel
+
+Decoupled: a query's first token is sent at once, later ones together every few milliseconds (a
+response costs Triton more than a token costs the model), and the last response carries the final
+flag. Triton calls `execute` on its own thread, which only enqueues; one thread of ours drives the loop.
+"""
+
+import json
+import logging
+import os
+import queue
+import threading
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+from autoglm_node.engine.artifact import ChatFormat, load_model
+from autoglm_node.engine.decode_loop import DecodeLoop
+from autoglm_node.engine.sequence import FinishReason, Sequence, TokenEvent, TooLongError
+
+IDLE_SECONDS: Final = 0.5
+"""How long an idle loop sleeps before it looks whether it shall stop."""
+
+FLUSH_SECONDS: Final = 0.005
+"""How long tokens after the first may wait to be sent together."""
+
+CANCEL_CHECK_SECONDS: Final = 0.05
+"""How often open queries are asked whether their client is gone; each asking is a call to Triton."""
+
+_log = logging.getLogger(__name__)
+
+
+_FINAL: Final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+
+
+class _Query:
+    """A query inside the engine: what it asked and where its answers go."""
+
+    def __init__(self, sequence: Sequence, request: Any) -> None:
+        self.sequence = sequence
+        self._sender = request.get_response_sender()
+        self._unsent: list[TokenEvent] = []
+        self._sent_at = float("-inf")
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether the client is gone."""
+        return bool(self._sender.is_cancelled())
+
+    def answer(self, event: TokenEvent, now: float) -> None:
+        """Take one token and send what is due at `now`; the last token closes the query."""
+        if event.finish_reason is not FinishReason.STOP:
+            self._unsent.append(event)
+        if event.finish_reason or now - self._sent_at >= FLUSH_SECONDS:
+            self._sender.send(_response(self._unsent, event.finish_reason), _FINAL if event.finish_reason else 0)
+            self._unsent = []
+            self._sent_at = now
+
+    def refuse(self, reason: str) -> None:
+        """End the query with an error that its client sees."""
+        error = pb_utils.TritonError(reason)
+        self._sender.send(pb_utils.InferenceResponse(error=error), _FINAL)
+
+    def close(self) -> None:
+        """End the query without another answer."""
+        self._sender.send(flags=_FINAL)
+
+
+def _response(events: list[TokenEvent], reason: FinishReason) -> Any:
+    return pb_utils.InferenceResponse(
+        [
+            pb_utils.Tensor("token_ids", np.array([event.token_id for event in events], dtype=np.int32)),
+            pb_utils.Tensor("logprobs", np.array([event.logprob for event in events], dtype=np.float32)),
+            pb_utils.Tensor("finish_reason", np.array([reason], dtype=np.int32)),
+        ]
+    )
+
+
+class TritonPythonModel:
+    """Serves one model directory.
+
+    config.pbtxt: `parameters` artifact_dir, slots, max_sequence_tokens and threads; inputs
+    `input_ids` INT32 [-1], `max_tokens` INT32 [1], optional `temperature` FP32 [1] and `seed`
+    INT64 [1]; outputs `token_ids` INT32 [-1], `logprobs` FP32 [-1], `finish_reason` INT32 [1]
+    (see `FinishReason`; the stop token itself is not among the tokens). Decoupled, no batching.
+    """
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Load the model and start the loop's thread."""
+        parameters = json.loads(args["model_config"])["parameters"]
+        directory = Path(_parameter(parameters, "artifact_dir"))
+        slots, room, threads = (
+            int(_parameter(parameters, name)) for name in ("slots", "max_sequence_tokens", "threads")
+        )
+        model = load_model(directory, slots=slots, max_sequence_tokens=room, threads=threads)
+        self._loop = DecodeLoop(model, slots, room)
+        self._stop_ids = frozenset(ChatFormat.load(directory).stop_ids)
+        self._queries: dict[int, _Query] = {}
+        self._arrivals: queue.SimpleQueue[_Query] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._numbers = 0
+        self._asked_at = time.monotonic()
+        self._gauges = _gauges(args["model_name"])
+        self._thread = threading.Thread(target=self._run, name="decode-loop", daemon=True)
+        self._thread.start()
+
+    def execute(self, requests: list[Any]) -> None:
+        """Queue the requests; their answers come from the loop's thread."""
+        for request in requests:
+            self._numbers += 1
+            self._arrivals.put(_Query(_sequence(self._numbers, request, self._stop_ids), request))
+
+    def finalize(self) -> None:
+        """Stop the loop; Triton calls this when no request is open."""
+        self._stopping.set()
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._receive()
+                self._drop_abandoned()
+                for event in self._loop.step():
+                    self._deliver(event)
+                self._publish()
+        except Exception as error:  # noqa: BLE001 - whatever it was, see below
+            # A dead loop would leave its queries hanging while Triton calls the model ready. Tell
+            # the clients, then end the process: Triton fails what follows and the runtime reloads.
+            _log.exception("the decode loop failed")
+            for query in self._queries.values():
+                query.refuse(f"the engine failed: {error}")
+            os._exit(1)
+
+    def _receive(self) -> None:
+        """Take in what arrived; wait a little if there is nothing else to do."""
+        try:
+            query = self._arrivals.get(block=self._loop.idle, timeout=IDLE_SECONDS)
+            while True:
+                self._accept(query)
+                query = self._arrivals.get_nowait()
+        except queue.Empty:
+            return
+
+    def _accept(self, query: _Query) -> None:
+        try:
+            self._loop.submit(query.sequence)
+        except TooLongError as error:
+            query.refuse(str(error))
+        else:
+            self._queries[query.sequence.id] = query
+
+    def _drop_abandoned(self) -> None:
+        if time.monotonic() - self._asked_at < CANCEL_CHECK_SECONDS:
+            return
+        self._asked_at = time.monotonic()
+        for number in [number for number, query in self._queries.items() if query.abandoned]:
+            self._loop.cancel(number)
+            self._queries.pop(number).close()
+
+    def _deliver(self, event: TokenEvent) -> None:
+        self._queries[event.id].answer(event, time.monotonic())
+        if event.finish_reason:
+            del self._queries[event.id]
+
+    def _publish(self) -> None:
+        for name, value in (
+            ("running", self._loop.running),
+            ("waiting", self._loop.waiting),
+            ("cached_tokens", self._loop.cached_tokens),
+        ):
+            self._gauges[name].set(value)
+
+
+def _parameter(parameters: dict[str, dict[str, str]], name: str) -> str:
+    if name not in parameters:
+        raise pb_utils.TritonModelException(f"config.pbtxt lacks the parameter {name}")
+    return parameters[name]["string_value"]
+
+
+def _sequence(number: int, request: Any, stop_ids: frozenset[int]) -> Sequence:
+    def value(name: str, default: float) -> Any:
+        tensor = pb_utils.get_input_tensor_by_name(request, name)
+        return default if tensor is None else tensor.as_numpy().flat[0]
+
+    ids = pb_utils.get_input_tensor_by_name(request, "input_ids").as_numpy()
+    return Sequence(
+        id=number,
+        input_ids=tuple(ids.ravel().tolist()),
+        max_tokens=max(1, int(value("max_tokens", 1))),
+        temperature=float(value("temperature", 0.0)),
+        seed=int(value("seed", 0)),
+        stop_ids=stop_ids,
+    )
+
+
+def _gauges(model: str) -> dict[str, Any]:
+    """Gauges that Triton merges into its own metrics page."""
+    described = {
+        "running": "Sequences that hold a slot",
+        "waiting": "Sequences without a slot",
+        "cached_tokens": "Tokens whose keys and values are held",
+    }
+    return {
+        name: pb_utils.MetricFamily(
+            name=f"autoglm_engine_{name}", description=text, kind=pb_utils.MetricFamily.GAUGE
+        ).Metric(labels={"model": model})
+        for name, text in described.items()
+    }
