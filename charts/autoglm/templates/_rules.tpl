@@ -1,0 +1,40 @@
+{{- /*
+What the operator may do. Every verb is listed, none is `*`. It may create Roles only because it holds, itself, every
+permission that it puts into them (ConfigMaps and EndpointSlices: get, list, watch); it has neither `bind` nor `escalate`.
+*/ -}}
+{{- define "autoglm.rules" -}}
+- apiGroups: [autoglm.dev]
+  resources: [autoglmdeployments]
+  verbs: [get, list, watch]
+- apiGroups: [autoglm.dev]
+  resources: [autoglmdeployments/status]
+  verbs: [get, patch]
+# Owner references with blockOwnerDeletion need it where OwnerReferencesPermissionEnforcement is on.
+- apiGroups: [autoglm.dev]
+  resources: [autoglmdeployments/finalizers]
+  verbs: [update]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [apps]
+  resources: [deployments/scale]
+  verbs: [get, patch]
+- apiGroups: [""]
+  resources: [services, configmaps, serviceaccounts]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [rbac.authorization.k8s.io]
+  resources: [roles, rolebindings]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [get, list, watch]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
