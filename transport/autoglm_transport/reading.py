@@ -1,0 +1,180 @@
+"""Reads requests from bytes: httptools does the grammar, this adds limits and what a gateway must refuse. No I/O."""
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+import httptools
+
+from autoglm_transport.http import Headers, Request, split_target
+from autoglm_transport.limits import Limits
+
+# More unanswered requests than this on one connection is no client we know; it bounds their memory.
+MAX_PIPELINED: Final = 128
+
+
+class Phase(Enum):
+    """Where in a message the reader is."""
+
+    BETWEEN = "between"
+    HEAD = "head"
+    BODY = "body"
+
+
+class RefusedError(Exception):
+    """The bytes are no request that may be served; the connection is not usable any more."""
+
+    def __init__(self, status: int, message: str, path: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.path = path
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A complete request and what its version says about the connection."""
+
+    request: Request
+    keep_alive: bool
+    http10: bool
+
+
+class RequestReader:
+    """Feeds on bytes and fills `complete`; raises RefusedError for what must not be served."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.complete: deque[Incoming] = deque()
+        self.phase = Phase.BETWEEN
+        self.expects_continue = False
+        self._limits = limits
+        self._parser: Any = httptools.HttpRequestParser(self)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._target = b""
+        self._pairs: list[tuple[bytes, bytes]] = []
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._header_bytes = 0
+        self._raw_bytes = 0
+
+    def feed(self, data: bytes) -> None:
+        """Read some bytes.
+
+        Raises:
+            RefusedError: with the status to answer; later bytes of this connection mean nothing.
+        """
+        self._raw_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ignore_upgrade(data, upgrade)
+        except httptools.HttpParserCallbackError as error:
+            if isinstance(error.__context__, RefusedError):
+                raise error.__context__ from None
+            raise
+        except httptools.HttpParserError as error:
+            raise self._malformed(error) from None
+        self._check_unfinished()
+
+    def _malformed(self, error: Exception) -> RefusedError:
+        # httptools answers for some targets before the head's size could be seen to be too large.
+        if self.phase is Phase.HEAD and self._raw_bytes > self._limits.max_header_bytes:
+            return RefusedError(431, "request line and headers are too large", self._path())
+        return RefusedError(400, f"malformed request: {error}", self._path())
+
+    def _ignore_upgrade(self, data: bytes, upgrade: Exception) -> None:
+        """Serve the request as if it had not asked for another protocol (RFC 9110 section 7.8)."""
+        if self.complete and self.complete[-1].request.method == "CONNECT":
+            self.complete.pop()
+            raise RefusedError(405, "CONNECT is not served here")
+        self._parser = httptools.HttpRequestParser(self)
+        rest = data[upgrade.args[0] :]
+        if rest:
+            self.feed(rest)
+
+    def _check_unfinished(self) -> None:
+        if self.phase is Phase.HEAD and self._raw_bytes > self._limits.max_header_bytes:
+            raise RefusedError(431, "request line and headers are too large", self._path())
+        if self.phase is Phase.BODY and self._raw_bytes > self._limits.raw_body_bytes():
+            raise RefusedError(413, "the body's framing is too large", self._path())
+
+    def _path(self) -> str:
+        return split_target(self._target)[0]
+
+    # --- callbacks of httptools -------------------------------------------------------------------
+    def on_message_begin(self) -> None:
+        """A new message starts."""
+        self._reset()
+        self.phase = Phase.HEAD
+        if len(self.complete) >= MAX_PIPELINED:
+            raise RefusedError(400, "too many pipelined requests")
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the request target."""
+        self._target += url
+        self._count(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; one that comes after the body (a trailer) is dropped."""
+        self._count(len(name) + len(value) + 4)
+        if self.phase is not Phase.HEAD:
+            return
+        self._pairs.append((name.lower(), value))
+        if len(self._pairs) > self._limits.max_headers:
+            raise RefusedError(431, f"more than {self._limits.max_headers} headers", self._path())
+
+    def _count(self, size: int) -> None:
+        self._header_bytes += size
+        if self._header_bytes > self._limits.max_header_bytes:
+            raise RefusedError(431, "request line and headers are too large", self._path())
+
+    def on_headers_complete(self) -> None:
+        """All headers are here: refuse now what should not even send its body."""
+        headers = Headers(self._pairs)
+        version = self._parser.get_http_version()
+        if version not in {"1.1", "1.0"}:
+            raise RefusedError(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
+        if version == "1.0" and headers.get("transfer-encoding") is not None:
+            raise RefusedError(400, "HTTP/1.0 knows no Transfer-Encoding", self._path())
+        if len(headers.all("host")) != 1 and (version == "1.1" or headers.all("host")):
+            raise RefusedError(400, "exactly one Host header is needed", self._path())
+        self._check_length(headers.get("content-length"))
+        self._check_expectation(headers.get("expect"))
+        self.phase = Phase.BODY
+
+    def _check_length(self, length: str | None) -> None:
+        if length is not None and int(length) > self._limits.max_body_bytes:
+            raise self._too_large()
+
+    def _too_large(self) -> RefusedError:
+        return RefusedError(413, f"the body is larger than {self._limits.max_body_bytes} bytes", self._path())
+
+    def _check_expectation(self, expectation: str | None) -> None:
+        if expectation is None:
+            return
+        if expectation.lower() != "100-continue":
+            raise RefusedError(417, "only the expectation 100-continue is known", self._path())
+        self.expects_continue = True
+
+    def on_body(self, piece: bytes) -> None:
+        """A piece of the body; chunked bodies are measured here."""
+        self._body_bytes += len(piece)
+        if self._body_bytes > self._limits.max_body_bytes:
+            raise self._too_large()
+        self._body.append(piece)
+
+    def on_message_complete(self) -> None:
+        """The request is complete."""
+        path, query = split_target(self._target)
+        method = self._parser.get_method().decode("latin-1")
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        request = Request(method, path, query, Headers(self._pairs), body)
+        self.complete.append(
+            Incoming(request, self._parser.should_keep_alive(), self._parser.get_http_version() == "1.0")
+        )
+        self.phase = Phase.BETWEEN
+        self.expects_continue = False
+        self._raw_bytes = 0

@@ -1,0 +1,122 @@
+"""An HTTP/1.1 server at protocol level: limits, timeouts, keep-alive, pipelining, drain."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from autoglm_transport.connection import Connection
+from autoglm_transport.http import Request
+from autoglm_transport.limits import Limits
+from autoglm_transport.responder import Responder
+
+Handler = Callable[[Request, Responder], Awaitable[None]]
+RefusalBody = Callable[[int, str, str], bytes]
+
+_TICK_SECONDS: Final = 0.25
+_BACKLOG: Final = 2048
+
+
+def plain_refusal(status: int, message: str, path: str) -> bytes:
+    """Return the JSON body of an answer that the server itself gives (status, message, path if known)."""
+    del status, path
+    return json.dumps({"error": message}).encode()
+
+
+class HttpServer:
+    """Calls `handler` for every request, as a task that is cancelled when the client leaves.
+
+    `refusal_body(status, message, path)` writes the JSON body of what the server refuses by itself.
+    """
+
+    def __init__(self, handler: Handler, limits: Limits, *, refusal_body: RefusalBody = plain_refusal) -> None:
+        self.handler = handler
+        self.limits = limits
+        self.refusal_body = refusal_body
+        self.keeps_alive = True
+        self.in_flight = 0
+        self._connections: set[Connection] = set()
+        self._listeners: list[asyncio.Server] = []
+        self._quiet: asyncio.Event | None = None
+        self._gone: asyncio.Event | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; returns the bound port (of use when `port` is 0). Raises OSError when it cannot."""
+        loop = asyncio.get_running_loop()
+        listener = await loop.create_server(lambda: Connection(self), host, port, backlog=_BACKLOG)
+        self._listeners.append(listener)
+        if self._timer is None:
+            self._tick()
+        return int(listener.sockets[0].getsockname()[1])
+
+    def stop_keepalive(self) -> None:
+        """Let every answer from now on close its connection, so that clients move elsewhere."""
+        self.keeps_alive = False
+
+    def stop_accepting(self) -> None:
+        """Close the listening sockets and idle connections; requests being read or answered go on."""
+        self.keeps_alive = False
+        for listener in self._listeners:
+            listener.close()
+        for connection in [one for one in self._connections if one.is_idle]:
+            connection.close()
+
+    async def drain(self, deadline_seconds: float) -> int:
+        """Wait until no request is being read or answered; returns how many are left at the deadline."""
+        self._quiet = asyncio.Event()
+        self._check_quiet()
+        try:
+            async with asyncio.timeout(deadline_seconds):
+                await self._quiet.wait()
+        except TimeoutError:
+            return self._busy()
+        return 0
+
+    async def close(self) -> None:
+        """Stop listening and cut every connection; handlers in flight are cancelled."""
+        self.stop_accepting()
+        for connection in list(self._connections):
+            connection.abort()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._gone = asyncio.Event()
+        self._check_quiet()
+        await self._gone.wait()
+
+    def _busy(self) -> int:
+        return sum(not connection.is_idle for connection in self._connections)
+
+    def _check_quiet(self) -> None:
+        if self._quiet is not None and self.in_flight == 0 and self._busy() == 0:
+            self._quiet.set()
+        if self._gone is not None and self.in_flight == 0 and not self._connections:
+            self._gone.set()
+
+    def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for connection in list(self._connections):
+            connection.check_time(now)
+        self._check_quiet()
+        self._timer = loop.call_later(_TICK_SECONDS, self._tick)
+
+    # --- for connections --------------------------------------------------------------------------
+    def opened(self, connection: Connection) -> bool:
+        """Note a new connection; False when there are too many."""
+        self._connections.add(connection)
+        return len(self._connections) <= self.limits.max_connections
+
+    def closed(self, connection: Connection) -> None:
+        """Forget a connection."""
+        self._connections.discard(connection)
+        self._check_quiet()
+
+    def begun(self) -> None:
+        """Count a request that is handed to the handler."""
+        self.in_flight += 1
+
+    def ended(self) -> None:
+        """Count a request whose handler has returned."""
+        self.in_flight -= 1
+        self._check_quiet()
