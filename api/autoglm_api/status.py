@@ -45,6 +45,7 @@ class Reason(StrEnum):
     ROLLING_OUT = "RollingOut"
     SCALING = "Scaling"
     IMAGE_PULL = "ImagePullFailed"
+    CANNOT_START = "ContainerCannotStart"
     CRASH_LOOP = "CrashLoop"
     OUT_OF_MEMORY = "OutOfMemory"
     UNSCHEDULABLE = "Unschedulable"
