@@ -1,0 +1,84 @@
+"""The gateway's Deployment."""
+
+from typing import Final
+
+from autoglm_api import names
+
+from autoglm_operator.core import containers
+from autoglm_operator.core.deployment import Deployment
+from autoglm_operator.core.keys import JSON
+from autoglm_operator.core.metadata import child, gateway_labels
+from autoglm_operator.core.settings import Images
+
+_DEFAULT_RESOURCES: Final[JSON] = {"requests": {"cpu": "50m", "memory": "128Mi"}}
+
+
+def gateway_deployment_for(deployment: Deployment, images: Images) -> JSON:
+    """Return the gateway's Deployment, without replicas (they belong to the scale writer).
+
+    Its configuration is no part of the pods: the gateway follows its ConfigMap, so a changed configuration restarts
+    nothing. A rollout never takes a replica away before the new one is Ready.
+    """
+    labels = gateway_labels(deployment.name)
+    spec = {
+        "selector": {"matchLabels": labels},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+        "revisionHistoryLimit": 1,
+        "template": {
+            "metadata": {
+                "labels": labels,
+                "annotations": containers.scrape_annotations(
+                    names.GATEWAY_ADMIN_PORT, deployment.spec.gateway.template
+                ),
+            },
+            "spec": _pod_spec(deployment, images),
+        },
+    }
+    name = names.gateway_name(deployment.name)
+    return child(deployment, "apps/v1", "Deployment", name, labels) | {"spec": spec}
+
+
+def grace_seconds(deployment: Deployment) -> int:
+    """Return how long a gateway that goes may take: as long as the slowest pool needs to finish a query."""
+    longest = max(pool.drain_seconds for pool in deployment.spec.pools)
+    return longest + names.GRACE_MARGIN_SECONDS
+
+
+def _pod_spec(deployment: Deployment, images: Images) -> JSON:
+    return {
+        "serviceAccountName": names.gateway_name(deployment.name),
+        "automountServiceAccountToken": True,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": grace_seconds(deployment),
+        "securityContext": containers.POD_SECURITY,
+        "topologySpreadConstraints": [_spread(deployment)],
+        "containers": [_container(deployment, images)],
+        "volumes": [containers.SCRATCH_VOLUME],
+        **containers.placement(deployment.spec.gateway.template),
+    }
+
+
+def _spread(deployment: Deployment) -> JSON:
+    """Prefer different nodes, but run on one when there is only one."""
+    return {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": gateway_labels(deployment.name)},
+    }
+
+
+def _container(deployment: Deployment, images: Images) -> JSON:
+    template = deployment.spec.gateway.template
+    config_map = containers.env(names.ENV_CONFIG_MAP, names.gateway_name(deployment.name))
+    return {
+        "name": names.COMPONENT_GATEWAY,
+        "image": template.image or images.gateway,
+        "imagePullPolicy": images.pull_policy,
+        "env": [*containers.identity_env(deployment.name), config_map],
+        "ports": containers.ports(names.GATEWAY_PORT, names.GATEWAY_ADMIN_PORT),
+        "resources": containers.resources(template, _DEFAULT_RESOURCES),
+        "securityContext": containers.CONTAINER_SECURITY,
+        "volumeMounts": [containers.SCRATCH_MOUNT],
+        **containers.probes(),
+    }

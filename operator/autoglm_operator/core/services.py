@@ -1,0 +1,31 @@
+"""Services: a stable door for the gateway, a headless one per pool revision."""
+
+from autoglm_api import names
+
+from autoglm_operator.core.deployment import Deployment
+from autoglm_operator.core.keys import JSON
+from autoglm_operator.core.metadata import child, gateway_labels, revision_labels
+
+
+def revision_service_for(deployment: Deployment, pool: str, revision: str) -> JSON:
+    """Return the headless Service of one pool revision: its EndpointSlices carry pool and revision as labels."""
+    labels = revision_labels(deployment.name, pool, revision)
+    name = names.revision_name(deployment.name, pool, revision)
+    spec = {
+        "clusterIP": "None",
+        "selector": labels,
+        "publishNotReadyAddresses": False,
+        "ports": [_port(names.WORKER_PORT)],
+    }
+    return child(deployment, "v1", "Service", name, labels) | {"spec": spec}
+
+
+def gateway_service_for(deployment: Deployment) -> JSON:
+    """Return the Service that clients talk to."""
+    labels = gateway_labels(deployment.name)
+    spec = {"type": "ClusterIP", "selector": labels, "ports": [_port(names.SERVICE_PORT)]}
+    return child(deployment, "v1", "Service", names.gateway_name(deployment.name), labels) | {"spec": spec}
+
+
+def _port(port: int) -> JSON:
+    return {"name": names.PORT_NAME_HTTP, "port": port, "targetPort": names.PORT_NAME_HTTP, "protocol": "TCP"}
