@@ -50,6 +50,7 @@ class RequestReader:
         self.expects_continue = False
         self._limits = limits
         self._parser: Any = httptools.HttpRequestParser(self)
+        self._raw_bytes = 0  # of the message that is being read
         self._reset()
 
     def _reset(self) -> None:
@@ -58,7 +59,6 @@ class RequestReader:
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._header_bytes = 0
-        self._raw_bytes = 0
 
     def feed(self, data: bytes) -> None:
         """Read some bytes.
