@@ -55,12 +55,6 @@ def _positive(quantity: int | str) -> int | str:
     return quantity
 
 
-_INT_OR_STRING: Final = {"x-kubernetes-int-or-string": True, "pattern": QUANTITY_PATTERN, "maxLength": 20}
-
-Quantity = Annotated[int | str, Field(json_schema_extra=_INT_OR_STRING)]
-PositiveQuantity = Annotated[Quantity, AfterValidator(_positive)]
-
-
 def cel(rule: str, message: str, field_path: str | None = None) -> dict[str, str]:
     """Return one CEL validation rule; the message is the sentence that the user reads."""
     written = {"rule": rule, "message": message}
@@ -77,3 +71,23 @@ def rules(*written: dict[str, str]) -> dict[str, Any]:
 def list_map(key: str) -> dict[str, Any]:
     """Return the schema extension of a list whose items are told apart by one field."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+
+
+# `pattern` counts for text and `minimum` for whole numbers.
+_INT_OR_STRING: Final = {
+    "x-kubernetes-int-or-string": True,
+    "pattern": QUANTITY_PATTERN,
+    "maxLength": 20,
+    "minimum": 0,
+}
+_ABOVE_ZERO: Final = rules(
+    cel(
+        "type(self) == int ? self > 0 : quantity(string(self)).isGreaterThan(quantity('0'))",
+        'must be greater than 0, such as 4, "1.5" or "500m"',
+    )
+)
+
+Quantity = Annotated[int | str, Field(json_schema_extra=_INT_OR_STRING)]
+PositiveQuantity = Annotated[
+    int | str, Field(json_schema_extra={**_INT_OR_STRING, **_ABOVE_ZERO}), AfterValidator(_positive)
+]

@@ -72,6 +72,9 @@ class ModelSource(Model):
             pattern=_URI_PATTERN,
             description="Where the files are: builtin://NAME (in the worker image) or pvc://CLAIM/PATH (a volume "
             "claim in this namespace, mounted read-only).",
+            json_schema_extra=rules(
+                cel("!self.matches('/[.]{1,2}(/|$)')", "the path in model.uri must not have '.' or '..' as a part")
+            ),
         ),
     ]
 
@@ -201,7 +204,12 @@ class Scaling(Model):
         return self
 
 
-ResourceName = Annotated[str, Field(max_length=63)]
+_KNOWN_RESOURCES: Final = rules(
+    cel(
+        "self.all(k, k in ['cpu', 'memory', 'ephemeral-storage'] || k.startsWith('hugepages-') || k.contains('/'))",
+        "unknown resource: use cpu, memory, ephemeral-storage, hugepages-SIZE or a vendor's name with a '/'",
+    )
+)
 
 
 class Resources(Model):
@@ -209,9 +217,16 @@ class Resources(Model):
 
     requests: Annotated[
         dict[str, Quantity] | None,
-        Field(max_length=8, description="What is reserved, such as cpu: 250m and memory: 512Mi."),
+        Field(
+            max_length=8,
+            description="What is reserved, such as cpu: 250m and memory: 512Mi.",
+            json_schema_extra=_KNOWN_RESOURCES,
+        ),
     ] = None
-    limits: Annotated[dict[str, Quantity] | None, Field(max_length=8, description="What must not be exceeded.")] = None
+    limits: Annotated[
+        dict[str, Quantity] | None,
+        Field(max_length=8, description="What must not be exceeded.", json_schema_extra=_KNOWN_RESOURCES),
+    ] = None
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -224,6 +239,12 @@ class Resources(Model):
                 f"!has(self.limits) || !('{names.GPU_RESOURCE}' in self.limits)",
                 f"set engine.gpusPerReplica instead of limiting {names.GPU_RESOURCE}",
                 ".limits",
+            ),
+            cel(
+                "!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits) || "
+                "quantity(string(self.requests[k])).compareTo(quantity(string(self.limits[k]))) <= 0)",
+                "a request must not be greater than its limit; raise the limit or lower the request",
+                ".requests",
             ),
         )
     )
@@ -252,6 +273,32 @@ class Toleration(Model):
     value: Annotated[str | None, Field(max_length=63, description="Taint value for operator Equal.")] = None
     effect: Annotated[TaintEffect | None, Field(description="Taint effect; absent matches every effect.")] = None
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(
+                "!has(self.value) || !has(self.operator) || self.operator != 'Exists'",
+                "a toleration with operator Exists has no value: remove value, or use operator Equal",
+                ".value",
+            ),
+            cel(
+                "has(self.key) || (has(self.operator) && self.operator == 'Exists')",
+                "a toleration without key needs operator Exists",
+                ".operator",
+            ),
+        )
+    )
+
+
+_QUALIFIED_KEYS: Final = rules(
+    cel(
+        "self.all(k, k.size() <= 317 && "
+        "k.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",
+        "a key must be NAME or DOMAIN/NAME, such as example.com/owner",
+    )
+)
+_LABEL_VALUE: Final = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
+_DNS_NAME: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+
 
 class PodTemplate(Model):
     """The safe part of a pod template that a user may set."""
@@ -267,11 +314,11 @@ class PodTemplate(Model):
     ] = None
     annotations: Annotated[
         dict[str, Annotated[str, Field(max_length=1024)]] | None,
-        Field(max_length=32, description="Annotations of the pods."),
+        Field(max_length=32, description="Annotations of the pods.", json_schema_extra=_QUALIFIED_KEYS),
     ] = None
     node_selector: Annotated[
-        dict[str, Annotated[str, Field(max_length=63)]] | None,
-        Field(max_length=16, description="Node labels that the pods need."),
+        dict[str, Annotated[str, Field(max_length=63, pattern=_LABEL_VALUE)]] | None,
+        Field(max_length=16, description="Node labels that the pods need.", json_schema_extra=_QUALIFIED_KEYS),
     ] = None
     tolerations: Annotated[
         list[Toleration] | None,
@@ -281,7 +328,9 @@ class PodTemplate(Model):
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = None
-    priority_class_name: Annotated[str | None, Field(max_length=253, description="PriorityClass of the pods.")] = None
+    priority_class_name: Annotated[
+        str | None, Field(max_length=253, pattern=_DNS_NAME, description="PriorityClass of the pods.")
+    ] = None
     resources: Annotated[Resources | None, Field(description="Compute resources of the container.")] = None
 
 
@@ -329,6 +378,21 @@ class Pool(Model):
     model_config = ConfigDict(json_schema_extra=_POOL_RULES)
 
 
+_TAKEN_HEADERS: Final = [
+    "accept",
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "transfer-encoding",
+    "upgrade",
+    names.HEADER_REQUEST_ID,
+    names.HEADER_TRACEPARENT,
+]
+
+
 class Routing(Model):
     """How a query's class is found."""
 
@@ -339,6 +403,12 @@ class Routing(Model):
             max_length=64,
             pattern=r"^[A-Za-z0-9-]+$",
             description="Request header that names the class (Simple or Complex) instead of the classifier.",
+            json_schema_extra=rules(
+                cel(
+                    f"!(self.lowerAscii() in {_TAKEN_HEADERS})",
+                    "this header has a meaning of its own: choose another overrideHeader, such as X-AutoGLM-Class",
+                )
+            ),
         ),
     ] = "X-AutoGLM-Class"
 
