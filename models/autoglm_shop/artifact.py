@@ -34,7 +34,8 @@ def write(
 ) -> None:
     """Write the files that serving needs, with their manifest; `max_tokens` is the chat's default."""
     directory.mkdir(parents=True, exist_ok=True)
-    stops = [tokenizer.token_to_id(mark) for mark in (END, USER)]
+    vocabulary = tokenizer.get_vocab()
+    stops = [vocabulary[mark] for mark in (END, USER)]
     _write_json(directory / "config.json", shape.config(MAX_POSITIONS, stops, stops[0]))
     _write_json(directory / "chat.json", _chat(stops, max_tokens))
     tokenizer.save(str(directory / "tokenizer.json"), pretty=False)

@@ -19,10 +19,21 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 IGNORED: Final = -100
-SIMPLE_SHARE: Final = 0.35
-"""Share of look-ups among training questions; complex ones need more practice."""
-
 _FILLER: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What training rows hold for a time: catalogue sizes to draw from, and the share of look-ups."""
+
+    sizes: tuple[int, ...]
+    simple_share: float
+
+
+LOOKING_UP: Final = Stage(sizes=(1, 2), simple_share=0.7)
+"""The start: with little to confuse, a model finds out how to look things up much earlier."""
+
+WHOLE_TASK: Final = Stage(sizes=(2, 3, 4, 5), simple_share=0.35)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +62,16 @@ class Row:
         self.branches.extend([_FILLER] * missing)
 
 
-def training_row(seed: str, tokenizer: Tokenizer, length: int, *, worked: bool) -> Row:
+def training_row(seed: str, tokenizer: Tokenizer, length: int, stage: Stage, *, worked: bool) -> Row:
     """Return the row of this seed, exactly `length` tokens long."""
     rng = Random(seed)
-    shelf = shelf_of(rng, rng.randint(2, 5))
+    shelf = shelf_of(rng, rng.choice(stage.sizes))
     row, number = Row(), 1
     stem = _encode(tokenizer, PREFIX + USER + listing(rng, shelf))
     row.branch(stem, [], 0, 0)
     while True:
-        kind = Kind.SIMPLE if rng.random() < SIMPLE_SHARE or len(shelf) < 3 else Kind.COMPLEX
+        simple = len(shelf) < 2 or rng.random() < stage.simple_share
+        kind = Kind.SIMPLE if simple else Kind.COMPLEX
         prompt, reply = _question(tokenizer, question_for(rng, shelf, Split.TRAIN, kind), worked=worked)
         if len(row.tokens) + len(prompt) + len(reply) > length:
             break

@@ -19,7 +19,7 @@ from torch.nn import functional as f
 
 from autoglm_shop.chat import VOCABULARY_SIZE, trained_tokenizer
 from autoglm_shop.glm import Glm, tree_mask
-from autoglm_shop.packing import IGNORED, training_row
+from autoglm_shop.packing import IGNORED, LOOKING_UP, WHOLE_TASK, training_row
 from autoglm_shop.shape import Shape
 
 if TYPE_CHECKING:
@@ -41,12 +41,13 @@ class Recipe:
     matrix_rate: float = 0.02
     other_rate: float = 4e-3
     warm_steps: int = 40
+    first_stage_steps: int = 400
     decay_share: float = 0.4
 
 
 RECIPES: Final = {
-    "light": Recipe(Shape(96, 3, 4, 2, 256, VOCABULARY_SIZE), worked=False, steps=1200, rows=32),
-    "large": Recipe(Shape(192, 5, 6, 2, 448, VOCABULARY_SIZE), worked=True, steps=1500, rows=32),
+    "light": Recipe(Shape(96, 3, 4, 2, 256, VOCABULARY_SIZE), worked=False, steps=2400, rows=16),
+    "large": Recipe(Shape(192, 5, 6, 2, 448, VOCABULARY_SIZE), worked=True, steps=2400, rows=16),
 }
 
 
@@ -117,6 +118,7 @@ class Training:
                 f"{SEED}/{self.progress.step}/{number}",
                 self.tokenizer,
                 recipe.row_tokens,
+                LOOKING_UP if self.progress.step < recipe.first_stage_steps else WHOLE_TASK,
                 worked=recipe.worked,
             )
             for number in range(recipe.rows)
