@@ -106,6 +106,12 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    @property
+    def peer(self) -> str:
+        """The client's IP address; empty when it is unknown."""
+        address = None if self._transport is None else self._transport.get_extra_info("peername")
+        return str(address[0]) if address else ""
+
     # --- for the server ---------------------------------------------------------------------------
     @property
     def is_idle(self) -> bool:

@@ -30,6 +30,11 @@ class Responder:
         self.ended = False
 
     @property
+    def peer(self) -> str:
+        """The client's IP address; empty when it is unknown."""
+        return self._connection.peer
+
+    @property
     def disconnected(self) -> asyncio.Event:
         """Set when the client has closed its connection."""
         if self._disconnected is None:
