@@ -1,20 +1,25 @@
-"""Write every generated file: the CRD, the chart's copy of it, the chart's value schema and the reference pages.
+"""Write every generated file, or check that none has drifted from its source.
 
-`python -m autoglm_api.generate` in the repository's root writes them; with `--check` it only names those that differ
-and exits with 1.
+`python -m autoglm_api.generate` writes; with `--check` nothing is written and the exit status is 1 when a file differs.
+One table names all of them: `outputs()`.
 """
 
+import argparse
 import sys
 from pathlib import Path
+from typing import Final
 
 from autoglm_api import chart, crd, reference
 
+ROOT: Final = Path(__file__).resolve().parents[2]
 
-def generated_files() -> dict[str, str]:
-    """Return the text of every generated file by its path below the repository's root."""
+
+def outputs() -> dict[str, str]:
+    """Return the text of every generated file by its path in the repository."""
+    definition = crd.rendered()
     return {
-        f"crds/{crd.FILE_NAME}": crd.rendered(),
-        f"charts/autoglm/files/{crd.FILE_NAME}": crd.rendered(),
+        f"crds/{crd.FILE_NAME}": definition,
+        f"charts/autoglm/files/{crd.FILE_NAME}": definition,
         f"charts/autoglm/{chart.SCHEMA_FILE}": chart.rendered(),
         "docs/reference/resource.md": reference.resource_page(),
         "docs/reference/chart.md": reference.chart_page(),
@@ -22,33 +27,35 @@ def generated_files() -> dict[str, str]:
     }
 
 
+def drifted(root: Path) -> list[str]:
+    """Return the paths whose file differs from what would be generated."""
+    return [path for path, text in outputs().items() if not _same(root / path, text)]
+
+
+def _same(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text() == text
+
+
 def write(root: Path) -> None:
-    """Write the files below the root."""
-    for name, text in generated_files().items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    """Write every generated file."""
+    for path, text in outputs().items():
+        target = root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
 
 
-def outdated(root: Path) -> list[str]:
-    """Return the paths of the files that are absent or differ from what `write` would write."""
-    return [
-        name
-        for name, text in generated_files().items()
-        if not (root / name).exists() or (root / name).read_text() != text
-    ]
-
-
-def main(arguments: list[str]) -> int:
-    """Write or check the files below the working directory; return the exit code."""
-    if "--check" not in arguments:
-        write(Path())
+def main() -> int:
+    """Write, or check with --check; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="only report files that differ")
+    if not parser.parse_args().check:
+        write(ROOT)
         return 0
-    differing = outdated(Path())
-    for name in differing:
-        sys.stderr.write(f"{name} differs from its source: run `make crds` and commit the result\n")
-    return 1 if differing else 0
+    different = drifted(ROOT)
+    for path in different:
+        sys.stderr.write(f"{path} differs from its source: run `make crds` and commit the result\n")
+    return 1 if different else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
