@@ -1,0 +1,76 @@
+"""Which pool of a class, and which replica of a pool. Pure: time is an argument (seconds)."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+_FIRST_BACKOFF_SECONDS: Final = 0.5
+_MAX_BACKOFF_SECONDS: Final = 10.0
+
+
+class Address(NamedTuple):
+    """Where a replica listens."""
+
+    host: str
+    port: int
+
+
+@dataclass(slots=True, eq=False)
+class Replica:
+    """A ready replica as this gateway knows it; counts are of this gateway's own queries."""
+
+    address: Address
+    revision: str = ""
+    in_flight: int = 0
+    failures: int = 0
+    shunned_until: float = 0.0
+    last_used: int = 0
+
+    def shun(self, until: float) -> None:
+        """Send nothing new before `until`; the replica said that it is busy or going."""
+        self.shunned_until = max(self.shunned_until, until)
+
+    def failed(self, now: float) -> None:
+        """Note a failed connection: back off twice as long with each one in a row, 0.5 to 10 seconds."""
+        self.shun(now + min(_MAX_BACKOFF_SECONDS, _FIRST_BACKOFF_SECONDS * 2.0**self.failures))
+        self.failures = min(self.failures + 1, 8)
+
+    def answered(self) -> None:
+        """Note that the replica answers."""
+        self.failures = 0
+
+    def has_room(self, cap: int, now: float) -> bool:
+        """Whether one more query may be sent; after a failure it is one at a time until one succeeds."""
+        return now >= self.shunned_until and self.in_flight < (1 if self.failures else cap)
+
+
+class SmoothWeighted:
+    """Smooth weighted round robin (as nginx does it): shares follow the weights without bursts."""
+
+    __slots__ = ("_credit",)
+
+    def __init__(self) -> None:
+        self._credit: dict[str, int] = {}
+
+    def pick(self, weights: Mapping[str, int]) -> str:
+        """Return the next name; `weights` (all positive, not empty) may change between calls."""
+        credit = {name: self._credit.get(name, 0) + weight for name, weight in weights.items()}
+        chosen = max(credit, key=lambda name: credit[name])
+        credit[chosen] -= sum(weights.values())
+        self._credit = credit
+        return chosen
+
+
+def share(cap: int, gateways: int) -> int:
+    """Return this gateway's part of a replica's concurrency: ceil(cap / gateways), at least 1.
+
+    >>> share(8, 1), share(8, 3), share(1, 4)
+    (8, 3, 1)
+    """
+    return max(1, -(-cap // max(1, gateways)))
+
+
+def least_loaded(replicas: Iterable[Replica], cap: int, now: float) -> Replica | None:
+    """Return the replica with the fewest queries in flight that has room (longest unused first), or None."""
+    open_ones = [replica for replica in replicas if replica.has_room(cap, now)]
+    return min(open_ones, key=lambda replica: (replica.in_flight, replica.last_used), default=None)

@@ -1,0 +1,97 @@
+"""All pools of the deployment, kept in step with the configuration and the endpoints."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from autoglm_api.config import Demand, GatewayConfig
+from autoglm_api.spec import QueryClass
+from autoglm_gateway.balance import Address, SmoothWeighted
+from autoglm_gateway.pool import Pool
+
+# How late a query may notice that its deadline passed or that a shunned replica is welcome again.
+_TICK_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Ready replicas per pool (address to revision), and how many gateways share them."""
+
+    replicas: Mapping[str, Mapping[Address, str]] = field(default_factory=dict)
+    gateways: int = 1
+
+
+class Fleet:
+    """The pools by name. Nothing is served before both configuration and endpoints are known."""
+
+    def __init__(self, forget: Callable[[str, int], None] = lambda _host, _port: None) -> None:
+        self.pools: dict[str, Pool] = {}
+        self.config: GatewayConfig | None = None
+        self._forget = forget
+        self._endpoints: Endpoints | None = None
+        self._turns = {query_class: SmoothWeighted() for query_class in QueryClass}
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def synced(self) -> bool:
+        """Whether configuration and endpoints have been seen."""
+        return self.config is not None and self._endpoints is not None
+
+    def missing(self) -> str:
+        """Return what has not been seen yet, for people."""
+        wanted = {"configuration": self.config, "endpoints": self._endpoints}
+        return " and ".join(name for name, value in wanted.items() if value is None)
+
+    def configure(self, config: GatewayConfig) -> None:
+        """Take over a configuration; queries that wait for a pool that is gone are turned away."""
+        now = asyncio.get_running_loop().time()
+        self.config = config
+        kept = {pool.name for pool in config.pools}
+        for name in [name for name in self.pools if name not in kept]:
+            self.pools.pop(name).dismiss()
+        for pool in config.pools:
+            if pool.name in self.pools:
+                self.pools[pool.name].reconfigure(pool, config.max_queries, now)
+            else:
+                self.pools[pool.name] = Pool(pool, config.max_queries)
+        if self._endpoints is not None:
+            self.locate(self._endpoints)
+
+    def locate(self, endpoints: Endpoints) -> None:
+        """Take over the ready replicas."""
+        now = asyncio.get_running_loop().time()
+        self._endpoints = endpoints
+        for name, pool in self.pools.items():
+            for address in pool.set_replicas(endpoints.replicas.get(name, {}), endpoints.gateways, now):
+                self._forget(*address)
+
+    def choose(self, query_class: QueryClass) -> Pool | None:
+        """Return the pool whose turn it is among those of a class; pools without a ready replica come last."""
+        serving = [pool for pool in self.pools.values() if pool.config.serves is query_class]
+        ready = [pool for pool in serving if pool.ready_replicas] or serving
+        if not ready:
+            return None
+        return self.pools[self._turns[query_class].pick({pool.name: pool.config.weight for pool in ready})]
+
+    def by_model(self, model: str) -> Pool | None:
+        """Return the pool that serves a model of that name, or None."""
+        return next((pool for pool in self.pools.values() if pool.config.model_name == model), None)
+
+    def demand(self) -> Demand:
+        """Return what this gateway asks of every pool."""
+        return Demand(pools=[pool.demand() for pool in self.pools.values()])
+
+    def start(self) -> None:
+        """Begin to look after those who wait; needs a running event loop."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for pool in self.pools.values():
+            if pool.queued:
+                pool.serve_waiting(now)
+        self._timer = loop.call_later(_TICK_SECONDS, self.start)
+
+    def stop(self) -> None:
+        """Stop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
