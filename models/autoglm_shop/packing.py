@@ -33,6 +33,7 @@ class Stage:
 LOOKING_UP: Final = Stage(sizes=(1, 2), simple_share=0.7)
 """The start: with little to confuse, a model finds out how to look things up much earlier."""
 
+MORE_CHOICE: Final = Stage(sizes=(2, 3, 4), simple_share=0.5)
 WHOLE_TASK: Final = Stage(sizes=(2, 3, 4, 5), simple_share=0.35)
 
 

@@ -19,7 +19,7 @@ from torch.nn import functional as f
 
 from autoglm_shop.chat import VOCABULARY_SIZE, trained_tokenizer
 from autoglm_shop.glm import Glm, tree_mask
-from autoglm_shop.packing import IGNORED, LOOKING_UP, WHOLE_TASK, training_row
+from autoglm_shop.packing import IGNORED, LOOKING_UP, MORE_CHOICE, WHOLE_TASK, Stage, training_row
 from autoglm_shop.shape import Shape
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ class Recipe:
     matrix_rate: float = 0.02
     other_rate: float = 4e-3
     warm_steps: int = 40
-    first_stage_steps: int = 400
     decay_share: float = 0.4
 
 
@@ -49,6 +48,10 @@ RECIPES: Final = {
     "light": Recipe(Shape(96, 3, 4, 2, 256, VOCABULARY_SIZE), worked=False, steps=2400, rows=16),
     "large": Recipe(Shape(192, 5, 6, 2, 448, VOCABULARY_SIZE), worked=True, steps=2400, rows=16),
 }
+
+
+STAGES: Final = ((650, LOOKING_UP), (1000, MORE_CHOICE))
+"""The lessons before the whole task, each up to the given step."""
 
 
 @dataclass(slots=True)
@@ -118,7 +121,7 @@ class Training:
                 f"{SEED}/{self.progress.step}/{number}",
                 self.tokenizer,
                 recipe.row_tokens,
-                LOOKING_UP if self.progress.step < recipe.first_stage_steps else WHOLE_TASK,
+                stage_at(self.progress.step),
                 worked=recipe.worked,
             )
             for number in range(recipe.rows)
@@ -143,6 +146,11 @@ class Training:
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
         self.progress = Progress(state["step"], state["seconds"])
+
+
+def stage_at(step: int) -> Stage:
+    """Return what is taught at a step."""
+    return next((stage for end, stage in STAGES if step < end), WHOLE_TASK)
 
 
 def rate_scale(step: int, recipe: Recipe) -> float:
