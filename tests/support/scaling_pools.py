@@ -1,0 +1,33 @@
+"""Pools and loads for scaling tests."""
+
+from typing import Any
+
+from autoglm_api.spec import Behavior, Scaling
+from autoglm_operator.scaling.decide import PoolSnapshot
+from autoglm_operator.scaling.readings import Fresh, NoData, Problem, Reading
+from autoglm_operator.scaling.signals import Load
+
+NOTHING = NoData(Problem.MISSING, "no series")
+BLIND = Load(NOTHING, NOTHING)
+
+
+def fresh_load(queued: float = 0, in_flight: float = 0) -> Load:
+    """Return a fully known load, in queries."""
+    return Load(Fresh(round(queued * 1000)), Fresh(round(in_flight * 1000)))
+
+
+def half_load(in_flight: Reading) -> Load:
+    """Return a load of which the queue is unknown."""
+    return Load(NOTHING, in_flight)
+
+
+def snapshot(current: int, load: Load, *, ready: int | None = None, rolling_out: bool = False) -> PoolSnapshot:
+    """Return a pool, all of whose replicas are ready unless told otherwise."""
+    return PoolSnapshot(current, current if ready is None else ready, rolling_out, load)
+
+
+def scaling(low: int, high: int, behavior: Behavior | None = None, **fields: Any) -> Scaling:
+    """Return bounds with the default signals (4 queued, 6 concurrent per replica)."""
+    if behavior is not None:
+        fields["behavior"] = behavior
+    return Scaling(min_replicas=low, max_replicas=high, **fields)
