@@ -8,8 +8,8 @@ import os
 from typing import Final
 
 import yaml
-from autoglm_api import names
 
+from autoglm_api import names
 from autoglm_localcluster import layout, toolchain
 from autoglm_localcluster.cluster import Cluster
 from autoglm_localcluster.paths import MANIFESTS, RunDir

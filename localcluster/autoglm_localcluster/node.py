@@ -9,7 +9,7 @@ from typing import Final
 
 import psutil
 
-from autoglm_localcluster import certificates, layout, network, node_config, processes, toolchain
+from autoglm_localcluster import certificates, layout, node_config, processes, toolchain
 from autoglm_localcluster.certificates import Identity, KeyPair
 from autoglm_localcluster.cluster import Cluster
 from autoglm_localcluster.controlplane import write_kubeconfig

@@ -21,7 +21,7 @@ def containerd_socket(run: RunDir) -> str:
 
 
 def containerd(run: RunDir, host: Host, *, runc: str) -> str:
-    """containerd's TOML (version 3, for containerd 2)."""
+    """Containerd's TOML (version 3, for containerd 2)."""
     # Without CAP_SYS_RESOURCE nobody may lower oom_score_adj, and every sandbox would fail with
     # "can't get final child's PID from pipe: EOF".
     restrict = "false" if host.may_raise_limits else "true"

@@ -72,7 +72,7 @@ def check(run: RunDir, name: str) -> None:
         raise ServerDiedError(f"{name} has ended; its log says:\n{tail(run, name)}")
 
 
-def stop(run: RunDir, names: Sequence[str], *, grace_seconds: float = 2.0) -> None:
+def stop(run: RunDir, names: Sequence[str], *, grace_seconds: float = 1.0) -> None:
     """Ask all these programs to end, kill those that have not ended after the grace period, forget their pid files."""
     running = [process for process in (find(run, name) for name in names) if process is not None]
     end(running, grace_seconds=grace_seconds)

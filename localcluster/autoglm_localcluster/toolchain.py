@@ -4,18 +4,17 @@
 and version, so a second run finds them at once.
 """
 
-import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from autoglm_localcluster import bundle, debian, pip
+from autoglm_localcluster.exclusive import exclusive
 from autoglm_localcluster.narrate import say, step
 from autoglm_localcluster.paths import LOCALCLUSTER, cache_dir
 
@@ -123,19 +122,10 @@ def ensure(tools: Sequence[Tool]) -> None:
     """
     if not plan(tools):
         return
-    with _only_one_at_a_time():
+    with exclusive("tools"):
         for tool in plan(tools):
             with step(f"getting {tool.name} {tool.version}"):
                 _get(tool)
-
-
-@contextmanager
-def _only_one_at_a_time() -> Iterator[None]:
-    """Let a second run wait for the first one's builds instead of making them twice."""
-    (cache_dir() / "tools").mkdir(parents=True, exist_ok=True)
-    with (cache_dir() / "tools" / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _get(tool: Tool) -> None:

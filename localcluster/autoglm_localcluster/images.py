@@ -1,0 +1,173 @@
+"""Our container images: what each is made of, and building exactly those whose inputs have changed.
+
+Order of layers: base, dependencies of the lock, our code - a change of code rebuilds the last layer only.
+"""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from autoglm_localcluster import bases, builder, fingerprint, sources, toolchain, triton
+from autoglm_localcluster.builder import Builder, Docker, Recipe
+from autoglm_localcluster.exclusive import exclusive
+from autoglm_localcluster.narrate import step
+from autoglm_localcluster.paths import LOCALCLUSTER, REPOSITORY, cache_dir
+
+_PYTHON_BASE: Final = "autoglm/python-base:dev"
+_PRODUCTION_BASE: Final = "python:3.11-slim"
+_ARCHIVES_KEPT: Final = 2
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image: its name, its Dockerfile, the base it is built on, what decides whether it is built anew."""
+
+    name: str
+    dockerfile: Path
+    base: str | None
+    inputs: Callable[[], Sequence[Path]]
+    fill: Callable[[Path], None]
+    is_loaded: bool = True
+
+    @property
+    def tag(self) -> str:
+        """Name in a pod's manifest."""
+        return f"autoglm/{self.name}:{'1' if self.name == 'pause' else 'dev'}"
+
+
+@dataclass(frozen=True)
+class Built:
+    """A built image: its name and the archive that holds it."""
+
+    tag: str
+    archive: Path
+
+
+def _process(name: str, *packages: str, base: str, models: bool = False) -> Image:
+    """An image of one of our processes: locked dependencies, our packages, and models where it needs them."""
+
+    def inputs() -> list[Path]:
+        extra = [sources.MODELS] if models else []
+        return [sources.lock_file(name), REPOSITORY / "pyproject.toml", *sources.package_folders(packages), *extra]
+
+    def fill(context: Path) -> None:
+        shutil.copy(sources.lock_file(name), context / "requirements.txt")
+        sources.link_tree(sources.wheelhouse(name), context / "wheels")
+        sources.unpack_project(packages, context / "app")
+        if models:
+            _copy_models(context / "models")
+
+    return Image(name, REPOSITORY / "images" / f"{name}.Dockerfile", base, inputs, fill)
+
+
+def _copy_models(target: Path) -> None:
+    if sources.MODELS.exists():
+        shutil.copytree(sources.MODELS, target)
+    else:
+        target.mkdir()
+
+
+def _fill_python_base(context: Path) -> None:
+    sources.link_tree(bases.root_filesystem(), context / "rootfs")
+
+
+def _fill_triton(context: Path) -> None:
+    sources.link_tree(triton.triton_root(), context / "triton")
+
+
+def _fill_pause(context: Path) -> None:
+    shutil.copy(toolchain.PAUSE.path, context / "pause")
+
+
+def _fill_prometheus(context: Path) -> None:
+    (context / "rootfs").mkdir()
+    if shutil.which("apt-get"):
+        bases.debian_program("prometheus", "usr/bin/prometheus", context / "rootfs")
+
+
+def _local(name: str, base: str | None, fill: Callable[[Path], None], *, is_loaded: bool = True) -> Image:
+    dockerfile = LOCALCLUSTER / "images" / f"{name}.Dockerfile"
+    return Image(name, dockerfile, base, lambda: (), fill, is_loaded=is_loaded)
+
+
+PYTHON_BASE: Final = _local("python-base", None, _fill_python_base, is_loaded=False)
+TRITON_BASE: Final = _local("triton-base", _PYTHON_BASE, _fill_triton, is_loaded=False)
+PAUSE: Final = _local("pause", None, _fill_pause)
+PROMETHEUS: Final = _local("prometheus", _PYTHON_BASE, _fill_prometheus)
+OPERATOR: Final = _process("operator", "autoglm_api", "autoglm_operator", base=_PYTHON_BASE)
+GATEWAY: Final = _process("gateway", "autoglm_api", "autoglm_transport", "autoglm_gateway", base=_PYTHON_BASE)
+NODE: Final = _process(
+    "node", "autoglm_api", "autoglm_transport", "autoglm_node", base="autoglm/triton-base:dev", models=True
+)
+ALL: Final = (PYTHON_BASE, TRITON_BASE, PAUSE, PROMETHEUS, OPERATOR, GATEWAY, NODE)
+
+
+def build_all(with_builder: Builder) -> list[Built]:
+    """Build what has changed and return every image that a cluster loads, in build order.
+
+    Raises:
+        BuildError: a build failed.
+    """
+    with exclusive("images"):
+        return [built for image in ALL if (built := _build_if_changed(with_builder, image)) is not None]
+
+
+def write_contexts(target: Path) -> None:
+    """Write the build contexts of our three processes, for `docker build` by hand or in a pipeline."""
+    for image in (OPERATOR, GATEWAY, NODE):
+        _fresh_context(image, target / image.name)
+
+
+def key(image: Image) -> str:
+    """Fingerprint of everything that the image is made of, its bases included."""
+    below = [key(other) for other in ALL if other.tag == image.base]
+    return fingerprint.of([image.dockerfile, *image.inputs()], *below)
+
+
+def _build_if_changed(with_builder: Builder, image: Image) -> Built | None:
+    if image is PYTHON_BASE and isinstance(with_builder, Docker):
+        return None
+    suffix = "docker" if isinstance(with_builder, Docker) else "buildah"
+    archive = cache_dir() / "images" / f"{image.name}-{key(image)}-{suffix}.tar"
+    if not archive.exists():
+        with step(f"building image {image.tag}"):
+            _build(with_builder, image, archive)
+    return Built(image.tag, archive) if image.is_loaded else None
+
+
+def _build(with_builder: Builder, image: Image, archive: Path) -> None:
+    context = cache_dir() / "contexts" / image.name
+    _fresh_context(image, context)
+    builder.build(with_builder, Recipe(image.tag, image.dockerfile, context, _arguments(with_builder, image)))
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    if image.is_loaded:
+        builder.export(with_builder, image.tag, archive)
+    else:
+        archive.touch()
+    _forget_old(archive, image.name)
+
+
+def _arguments(with_builder: Builder, image: Image) -> dict[str, str]:
+    if image.base is None:
+        return {}
+    pulled = isinstance(with_builder, Docker) and image.base == _PYTHON_BASE
+    return {"BASE_IMAGE": _PRODUCTION_BASE if pulled else _local_name(with_builder, image.base)}
+
+
+def _local_name(with_builder: Builder, tag: str) -> str:
+    # Buildah files an unqualified name under localhost/ and would look for it elsewhere otherwise.
+    return tag if isinstance(with_builder, Docker) else f"localhost/{tag}"
+
+
+def _fresh_context(image: Image, context: Path) -> None:
+    shutil.rmtree(context, ignore_errors=True)
+    context.mkdir(parents=True)
+    image.fill(context)
+
+
+def _forget_old(archive: Path, name: str) -> None:
+    others = sorted(archive.parent.glob(f"{name}-????????????-*.tar"), key=lambda file: file.stat().st_mtime)
+    for old in others[:-_ARCHIVES_KEPT]:
+        old.unlink()
