@@ -151,6 +151,7 @@ ENV_PROMETHEUS_URL: Final = "AUTOGLM_PROMETHEUS_URL"
 ENV_SCALING_INTERVAL: Final = "AUTOGLM_SCALING_INTERVAL_SECONDS"
 ENV_WATCH_NAMESPACES: Final = "AUTOGLM_WATCH_NAMESPACES"  # comma-separated; empty = all
 ENV_RESYNC_SECONDS: Final = "AUTOGLM_RESYNC_SECONDS"
+ENV_ADMIN_PORT: Final = "AUTOGLM_ADMIN_PORT"  # another admin port than the default, for tests
 
 # --- Node runtime: exit codes and termination messages --------------------------------------------------
 EXIT_BAD_SPEC: Final = 2

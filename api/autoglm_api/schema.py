@@ -1,5 +1,6 @@
 """The base of every model of the resource, and the field types that Kubernetes schemas know."""
 
+import math
 from decimal import Decimal
 from typing import Annotated, Any, Final
 
@@ -46,7 +47,7 @@ def milli_units(quantity: int | str) -> int:
             break
     else:
         number = Decimal(text)
-    return int(-((-number * 1000) // 1))
+    return math.ceil(number * 1000)
 
 
 def _positive(quantity: int | str) -> int | str:
