@@ -45,8 +45,12 @@ class Traffic:
 
     async def ask(self, query: Query, *, stream: bool = False) -> Record:
         """Send one query and return its record, whatever happens to it."""
-        sent = self.now
         self.open[query.kind] += 1
+        return await self._asked(query, stream=stream)
+
+    async def _asked(self, query: Query, *, stream: bool) -> Record:
+        """Send a query that is already counted as open."""
+        sent = self.now
         try:
             async with asyncio.timeout(self.timeout_seconds):
                 answer = await self.wire.post(names.PATH_CHAT, chat_body(self.model, query, stream=stream))
@@ -70,7 +74,8 @@ class Traffic:
                         Record(query.kind, self.now, self.now, error="not sent: generator at its limit")
                     )
                 else:
-                    group.create_task(self.ask(query))
+                    self.open[query.kind] += 1  # now, not when the task first runs: arrivals may come in one burst
+                    group.create_task(self._asked(query, stream=False))
 
     @contextlib.asynccontextmanager
     async def shoppers(self, count: int, queries: Iterator[Query], *, stream: bool = False) -> AsyncIterator[None]:

@@ -20,6 +20,8 @@ STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.xmargin": 0.0,
     "axes.edgecolor": "#c4c8ce",
     "grid.color": "#e8eaed",
     "axes.titlesize": 10,
@@ -56,8 +58,15 @@ def _load(axis: Axes, figures: PhaseFigures, series: Series) -> None:
         axis.plot(series.at, rates, color=_colour(number), label=f"{kind} sent")
     if figures.samples:
         at = [sample.at for sample in figures.samples]
-        axis.plot(at, [sample.in_flight for sample in figures.samples], color=GREY, linewidth=0.9, label="open queries")
-    axis.set_title("Load (queries per second)")
+        axis.plot(
+            at,
+            [sample.in_flight for sample in figures.samples],
+            color=GREY,
+            linewidth=0.9,
+            label="open queries",
+            zorder=1,
+        )
+    axis.set_title("Load (queries sent per second; open queries in grey)")
 
 
 def _replicas(axis: Axes, figures: PhaseFigures, _: Series) -> None:

@@ -23,7 +23,7 @@ class Bins:
         return min(max(int(at / self.seconds), 0), self.count - 1)
 
 
-def bins_for(last: float, most: int = 90) -> Bins:
+def bins_for(last: float, most: int = 60) -> Bins:
     """Bins that cover 0..last with at most `most` of them, at least a second wide."""
     seconds = max(1.0, round(last / most + 0.5)) if last > most else 1.0
     return Bins(seconds, max(int(last / seconds) + 1, 1))

@@ -1,0 +1,92 @@
+"""The order of the demo's phases, and the report at the end."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+
+from autoglm_demo import ground, machine, sale, two_pools
+from autoglm_demo.checks import Check
+from autoglm_demo.figures import DemoFigures, Phase, phase_figures
+from autoglm_demo.kube import connected, wait_ready
+from autoglm_demo.page import page
+from autoglm_demo.plots import phase_svg
+from autoglm_demo.screen import Screen
+from autoglm_demo.stage import Stage
+from autoglm_localcluster.cluster import Cluster
+
+READY_SECONDS = 180.0
+
+
+@dataclass(slots=True)
+class Play:
+    """One run: what was seen so far, and since when."""
+
+    screen: Screen
+    flash_sale: bool
+    began: float
+    started: datetime
+    phases: list[Phase]
+
+    @classmethod
+    def begin(cls, screen: Screen, *, flash_sale: bool) -> "Play":
+        """Start the clock."""
+        return cls(screen, flash_sale, monotonic(), datetime.now(UTC), [])
+
+    @property
+    def held(self) -> bool:
+        """Whether something was claimed and every claim held."""
+        return bool(self.phases) and all(phase.held for phase in self.phases)
+
+    @property
+    def seconds(self) -> float:
+        """Time since the start."""
+        return monotonic() - self.began
+
+    def fail(self, why: str) -> None:
+        """Record that a phase could not begin."""
+        self.phases.append(
+            Phase("stopped", "The demo stopped early", checks=[Check("every phase could begin", False, why)])
+        )
+        self.screen.verdicts(self.phases[-1].checks)
+
+    async def perform(self, cluster: Cluster) -> None:
+        """Play every phase on a running cluster.
+
+        Raises:
+            GroundError, KubectlError, TimeoutError: a phase could not even begin.
+        """
+        async with connected(cluster.kubeconfig) as kube:
+            stage = Stage(cluster, kube, self.screen, self.phases)
+            self.screen.heading("Installing the chart and applying the examples")
+            ground.install(cluster)
+            self.screen.say("  the operator runs: helm install autoglm charts/autoglm")
+            shop = ground.apply_example(cluster, two_pools.EXAMPLE)
+            await self._ready(stage, two_pools.SHOP.namespace, two_pools.SHOP.name)
+            await two_pools.questions(stage, shop)
+            sale_spec = ground.apply_example(cluster, sale.EXAMPLE) if self.flash_sale else None
+            await two_pools.peak(stage, shop)
+            if sale_spec is not None:
+                await self._ready(stage, sale.SALE.namespace, sale.SALE.name)
+                await sale.flash_sale_phase(stage, sale_spec)
+
+    async def _ready(self, stage: Stage, namespace: str, name: str) -> None:
+        began = monotonic()
+        await wait_ready(stage.kube, namespace, name, READY_SECONDS)
+        self.screen.say(f"  {namespace}/{name} is Ready after {monotonic() - began:.0f} s")
+
+    def report(self, cluster: Cluster, folder: Path) -> Path:
+        """Write `report.html` and `figures.json` and return the page's path."""
+        figures = DemoFigures(
+            started=self.started.isoformat(timespec="seconds"),
+            seconds=round(self.seconds, 1),
+            held=self.held,
+            machine=machine.machine(),
+            versions=machine.versions(cluster),
+            phases=[phase_figures(phase) for phase in self.phases],
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "figures.json").write_text(figures.model_dump_json(indent=1))
+        target = folder / "report.html"
+        target.write_text(page(figures, phase_svg))
+        return target
