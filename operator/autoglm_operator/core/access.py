@@ -1,7 +1,6 @@
 """Who the gateway is to the API server: a ServiceAccount with the smallest Role that lets it do its work."""
 
 from autoglm_api import names
-
 from autoglm_operator.core.deployment import Deployment
 from autoglm_operator.core.keys import JSON
 from autoglm_operator.core.metadata import child, gateway_labels

@@ -4,7 +4,6 @@
 """
 
 from autoglm_api import names
-
 from autoglm_operator.core.deployment import Deployment
 from autoglm_operator.core.keys import JSON
 from autoglm_operator.core.metadata import child, gateway_labels, pool_labels

@@ -6,7 +6,6 @@ from autoglm_api import names
 from autoglm_api.config import GatewayConfig, GatewayPool
 from autoglm_api.schema import Model
 from autoglm_api.spec import Pool
-
 from autoglm_operator.core.deployment import Deployment
 from autoglm_operator.core.keys import JSON
 from autoglm_operator.core.metadata import child, gateway_labels, revision_labels

@@ -4,7 +4,6 @@ from typing import Any, Final
 
 from autoglm_api import names
 from autoglm_api.spec import PodTemplate
-
 from autoglm_operator.core.keys import JSON
 
 _USER: Final = 65532

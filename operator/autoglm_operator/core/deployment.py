@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from autoglm_api.spec import Spec, parse_spec
-from autoglm_api.status import Condition, Status
 from pydantic import ValidationError
 
+from autoglm_api.spec import Spec, parse_spec
+from autoglm_api.status import Condition, Status
 from autoglm_operator.core.keys import JSON, ObjectKey
 
 _MAX_PROBLEMS = 3

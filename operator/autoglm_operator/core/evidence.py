@@ -16,10 +16,9 @@ from typing import Final
 
 from autoglm_api import names
 from autoglm_api.status import Reason
-
 from autoglm_operator.core.keys import JSON
 
-_IMAGE_REASONS: Final = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"}
+_IMAGE_REASONS: Final = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"}
 _START_REASONS: Final = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 _LOAD_EXITS: Final = {names.EXIT_BAD_REPOSITORY, names.EXIT_ENGINE_LOAD}
 _MAX_MESSAGE: Final = 512

@@ -3,7 +3,6 @@
 from typing import Final
 
 from autoglm_api import names
-
 from autoglm_operator.core import containers
 from autoglm_operator.core.deployment import Deployment
 from autoglm_operator.core.keys import JSON

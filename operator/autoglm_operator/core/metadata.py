@@ -1,7 +1,6 @@
 """Names, labels and owner references that every child carries."""
 
 from autoglm_api import names
-
 from autoglm_operator.core.deployment import Deployment
 from autoglm_operator.core.keys import JSON
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from autoglm_api import names
-
 from autoglm_operator.core.evidence import Evidence, evidence_of
 from autoglm_operator.core.keys import JSON, ChildRef, ref_of
 
@@ -56,7 +55,8 @@ class Observed:
 
     def owned(self, kind: str) -> list[Child]:
         """Return our own children of a kind that are not being deleted."""
-        return [child for child in self.children.values() if child.ref.kind == kind and child.owned and not child.deleting]
+        of_kind = (child for child in self.children.values() if child.ref.kind == kind)
+        return [child for child in of_kind if child.owned and not child.deleting]
 
     def workers(self, pool: str, revision: str | None = None) -> list[Pod]:
         """Return the live pods of a pool, or of one of its revisions."""

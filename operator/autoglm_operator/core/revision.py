@@ -6,7 +6,6 @@ from pathlib import PurePosixPath
 from autoglm_api import names
 from autoglm_api.config import EngineSpec
 from autoglm_api.spec import Pool
-
 from autoglm_operator.core.deployment import Deployment
 from autoglm_operator.core.settings import Images
 

@@ -1,7 +1,6 @@
 """Services: a stable door for the gateway, a headless one per pool revision."""
 
 from autoglm_api import names
-
 from autoglm_operator.core.deployment import Deployment
 from autoglm_operator.core.keys import JSON
 from autoglm_operator.core.metadata import child, gateway_labels, revision_labels

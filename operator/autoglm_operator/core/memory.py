@@ -1,0 +1,30 @@
+"""What the operator remembers of one resource between two reconciles; losing it costs nothing but comfort."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from autoglm_operator.core.keys import ChildRef
+from autoglm_operator.scaling.model import PoolDecision
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Decisions of the scaling engine, and what the API server refused last time."""
+
+    decisions: Mapping[str, PoolDecision] = field(default_factory=dict)
+    """Last decision per pool."""
+    refusals: Mapping[ChildRef, str] = field(default_factory=dict)
+    """The API server's sentence per child that it refused."""
+
+    def decided(self, pool: str, decision: PoolDecision) -> "Memory":
+        """Return the memory with a new decision."""
+        return replace(self, decisions={**self.decisions, pool: decision})
+
+
+def changes_something(before: PoolDecision | None, after: PoolDecision) -> bool:
+    """Tell whether a decision is news: fresh figures for the same size, reason and winner are not."""
+    return before is None or _essence(before) != _essence(after)
+
+
+def _essence(decision: PoolDecision) -> tuple[object, ...]:
+    return (decision.replicas, decision.reason, decision.winner, decision.metrics_available, decision.limited)

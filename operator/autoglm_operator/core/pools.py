@@ -1,0 +1,73 @@
+"""One pool as it should be now: its revision, its size, the step of its rollout."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from autoglm_api import names
+from autoglm_api.spec import Pool
+from autoglm_api.status import PoolStatus
+from autoglm_operator.core import rollout
+from autoglm_operator.core.deployment import Deployment
+from autoglm_operator.core.memory import Memory
+from autoglm_operator.core.observed import Observed
+from autoglm_operator.core.revision import revision_of
+from autoglm_operator.core.rollout import RevisionState, RolloutPlan
+from autoglm_operator.core.settings import Images
+from autoglm_operator.scaling.model import PoolDecision
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPlan:
+    """A pool's next step."""
+
+    pool: Pool
+    revision: str
+    desired: int
+    """Replicas that the pool should have, without the surge of a rollout."""
+    ready: int
+    """Replicas that answer, over all revisions."""
+    rollout: RolloutPlan
+
+
+def pool_plan(deployment: Deployment, pool: Pool, observed: Observed, memory: Memory, images: Images) -> PoolPlan:
+    """Decide revision, size and next rollout step of a pool."""
+    revision = revision_of(deployment, pool, images)
+    states = revision_states(observed, pool.name)
+    before = next((one for one in deployment.status.pools or () if one.name == pool.name), None)
+    desired = desired_size(pool, memory.decisions.get(pool.name), before, states)
+    new = next((one for one in states if one.revision == revision), RevisionState(revision, 0, 0))
+    old = [one for one in states if one.revision != revision]
+    return PoolPlan(
+        pool=pool,
+        revision=revision,
+        desired=desired,
+        ready=sum(one.ready for one in states),
+        rollout=rollout.plan(desired, new, old),
+    )
+
+
+def revision_states(observed: Observed, pool: str) -> list[RevisionState]:
+    """Return the revisions of a pool that have a Deployment of ours."""
+    found = [child for child in observed.owned("Deployment") if child.labels.get(names.LABEL_POOL) == pool]
+    revisions = [(child.labels.get(names.LABEL_REVISION, ""), child.replicas) for child in found]
+    return [
+        RevisionState(revision, replicas, sum(pod.ready for pod in observed.workers(pool, revision)))
+        for revision, replicas in revisions
+    ]
+
+
+def desired_size(
+    pool: Pool, decision: PoolDecision | None, before: PoolStatus | None, states: Iterable[RevisionState]
+) -> int:
+    """Return a pool's size within its bounds.
+
+    The scaling engine's last decision counts. Without one (an operator that just started) the size is held: the
+    larger of what was reported last and of the largest revision, so that a restart never shrinks a pool. A pool that
+    never was starts at its minimum.
+    """
+    if decision is not None:
+        held = decision.replicas
+    else:
+        reported = before.desired_replicas if before is not None else 0
+        held = max([reported, *(state.replicas for state in states)])
+    return max(pool.scaling.min_replicas, min(held, pool.scaling.max_replicas))

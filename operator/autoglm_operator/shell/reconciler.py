@@ -1,0 +1,181 @@
+"""The cycle of one key: look, decide (in the core), act, report."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final, assert_never
+
+from autoglm_api import names
+from autoglm_api.status import Status
+from autoglm_operator.core.deployment import Deployment, Invalid, parse
+from autoglm_operator.core.keys import JSON, ChildRef, ObjectKey
+from autoglm_operator.core.memory import Memory, changes_something
+from autoglm_operator.core.observed import Observed, child_of, observe
+from autoglm_operator.core.outcome import Action, Apply, Delete, Outcome, Scale
+from autoglm_operator.core.reconcile import reconcile
+from autoglm_operator.core.settings import Images
+from autoglm_operator.scaling.model import PoolDecision, PoolTarget
+from autoglm_operator.shell.api import APIError, KubernetesAPI, NotFoundError, RefusedError
+from autoglm_operator.shell.recorder import Recorder
+from autoglm_operator.shell.resources import CHILDREN, CUSTOM, PODS
+from autoglm_operator.shell.telemetry import RECONCILE_SECONDS, RECONCILES
+from autoglm_operator.shell.work_queue import Again, Result
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Reconciler:
+    """Keeps every resource as its spec says; remembers the last outcome of each."""
+
+    def __init__(self, api: KubernetesAPI, recorder: Recorder, images: Images) -> None:
+        self._api = api
+        self._recorder = recorder
+        self._images = images
+        self._memories: dict[ObjectKey, Memory] = {}
+        self._targets: dict[ObjectKey, Mapping[str, PoolTarget]] = {}
+
+    def targets(self) -> Mapping[ObjectKey, Mapping[str, PoolTarget]]:
+        """Return the pools that the scaling engine may size, as they were last seen."""
+        return dict(self._targets)
+
+    def decide(self, key: ObjectKey, pool: str, decision: PoolDecision) -> bool:
+        """Remember a scaling decision; tell whether it changes anything that is written."""
+        if key not in self._targets:
+            return False
+        memory = self._memories.get(key, Memory())
+        self._memories[key] = memory.decided(pool, decision)
+        return changes_something(memory.decisions.get(pool), decision)
+
+    async def __call__(self, key: ObjectKey) -> Result:
+        """Reconcile one key once."""
+        with RECONCILE_SECONDS.time():
+            try:
+                result = await self._reconcile(key)
+            except APIError as error:
+                _log.warning("reconcile of %s: %s", key, error)
+                result = Result(Again.RETRY)
+        RECONCILES.labels(result.again.name.lower()).inc()
+        return result
+
+    async def _reconcile(self, key: ObjectKey) -> Result:
+        live = await self._resource(key)
+        if live is None or "deletionTimestamp" in live["metadata"]:
+            self._forget(key)  # children go by their owner references
+            return Result(Again.NEVER)
+        deployment = parse(live)
+        memory = self._memory(key)
+        observed, outcome = await self._look(deployment, memory)
+        refusals = await self._act(key, outcome.actions)
+        if refusals != memory.refusals:
+            memory = replace(memory, refusals=refusals)
+            outcome = replace(self._decide(deployment, observed, memory), actions=outcome.actions)
+        self._remember(key, outcome)
+        await self._report(deployment, live, outcome)
+        if refusals:
+            return Result(Again.RETRY)
+        pause = outcome.requeue_after
+        return Result(Again.LATER, pause.total_seconds() if pause is not None else None)
+
+    async def _resource(self, key: ObjectKey) -> JSON | None:
+        try:
+            return await self._api.get(CUSTOM, key.namespace, key.name)
+        except NotFoundError:
+            return None
+
+    async def _look(self, deployment: Deployment | Invalid, memory: Memory) -> tuple[Observed, Outcome]:
+        """Observe and decide; names that are about to be created are looked up first, as they may be somebody's."""
+        observed = await self._observe(deployment)
+        outcome = self._decide(deployment, observed, memory)
+        unlabelled = await self._unlabelled(deployment, outcome)
+        if not unlabelled.children:
+            return observed, outcome
+        observed = replace(observed, children={**observed.children, **unlabelled.children})
+        return observed, self._decide(deployment, observed, memory)
+
+    async def _observe(self, deployment: Deployment | Invalid) -> Observed:
+        key = deployment.identity.key
+        ours = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY},{names.LABEL_DEPLOYMENT}={names.label_value(key.name)}"
+        kinds = list(CHILDREN)
+        lists = (self._api.list(resource, key.namespace, ours) for resource in (*CHILDREN.values(), PODS))
+        *children, pods = await asyncio.gather(*lists)
+        bodies = [{**body, "kind": kind} for kind, items in zip(kinds, children, strict=True) for body in items]
+        return observe(deployment.identity.uid, bodies, pods)
+
+    async def _unlabelled(self, deployment: Deployment | Invalid, outcome: Outcome) -> Observed:
+        """Find objects without our labels that have the name of a child that is to be created."""
+        refs = [one.ref for one in outcome.actions if isinstance(one, Apply) and one.uid is None]
+        key, uid = deployment.identity.key, deployment.identity.uid
+        found = await asyncio.gather(*(self._child(key.namespace, ref) for ref in refs))
+        children = (child_of(uid, body) for body in found if body is not None)
+        return Observed({child.ref: child for child in children})
+
+    async def _child(self, namespace: str, ref: ChildRef) -> JSON | None:
+        try:
+            return {**await self._api.get(CHILDREN[ref.kind], namespace, ref.name), "kind": ref.kind}
+        except NotFoundError:
+            return None
+
+    def _decide(self, deployment: Deployment | Invalid, observed: Observed, memory: Memory) -> Outcome:
+        return reconcile(deployment, observed, memory, datetime.now(UTC), self._images)
+
+    async def _act(self, key: ObjectKey, actions: tuple[Action, ...]) -> dict[ChildRef, str]:
+        """Do everything in order; return what the API server refused. A refusal does not stop the rest."""
+        refusals: dict[ChildRef, str] = {}
+        for action in actions:
+            if action.ref in refusals:
+                continue
+            _log.info("%s: %s %s, because %s", key, type(action).__name__.lower(), action.ref, action.because)
+            try:
+                await self._do(key.namespace, action)
+            except RefusedError as error:
+                _log.warning("%s: %s was refused: %s", key, action.ref, error)
+                refusals[action.ref] = error.sentence
+        return refusals
+
+    async def _do(self, namespace: str, action: Action) -> None:
+        match action:
+            case Apply():
+                await self._api.apply(action.body, action.uid)
+            case Scale():
+                await self._api.scale(namespace, action.ref, action.replicas)
+            case Delete():
+                await self._api.delete(namespace, action.ref, action.uid)
+            case _:
+                assert_never(action)
+
+    def _memory(self, key: ObjectKey) -> Memory:
+        return self._memories.get(key, Memory())
+
+    def _remember(self, key: ObjectKey, outcome: Outcome) -> None:
+        """Keep the outcome's memory, but with decisions that were published while we were at it."""
+        latest = self._memory(key).decisions
+        pools = {pool.name for pool in outcome.status.pools or ()}
+        decisions = {name: decision for name, decision in latest.items() if name in pools}
+        self._memories[key] = replace(outcome.memory, decisions=decisions)
+        self._targets[key] = {
+            name: PoolTarget(
+                scaling=plan.pool.scaling,
+                current=plan.desired,
+                ready=plan.ready,
+                rolling_out=plan.rollout.rolling_out,
+            )
+            for name, plan in outcome.pools.items()
+        }
+
+    def _forget(self, key: ObjectKey) -> None:
+        self._memories.pop(key, None)
+        self._targets.pop(key, None)
+
+    async def _report(self, deployment: Deployment | Invalid, live: JSON, outcome: Outcome) -> None:
+        """Write the status if it says something new, then tell what changed."""
+        if _differs(outcome.status, live.get("status") or {}):
+            written = outcome.status.to_json()
+            await self._api.apply_status(deployment.identity.key, deployment.identity.uid, written)
+        for event in outcome.events:
+            await self._recorder.record(deployment.identity, event)
+
+
+def _differs(status: Status, live: JSON) -> bool:
+    return status.to_json() != live
