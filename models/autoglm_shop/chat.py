@@ -31,8 +31,8 @@ def prompt_text(user: str) -> str:
     return f"{PREFIX}{USER}{user}{ASSISTANT}"
 
 
-def trained_tokenizer(seed: int) -> Tokenizer:
-    """Train the byte-level BPE tokeniser on training prompts; every text can be encoded."""
+def trained_tokenizer(seed: int, queries: int = CORPUS_QUERIES) -> Tokenizer:
+    """Train the byte-level BPE tokeniser on training queries; every text can be encoded."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -47,7 +47,7 @@ def trained_tokenizer(seed: int) -> Tokenizer:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(islice(_corpus(seed), CORPUS_QUERIES), trainer)
+    tokenizer.train_from_iterator(islice(_corpus(seed), queries), trainer)
     return tokenizer
 
 

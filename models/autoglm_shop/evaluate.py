@@ -14,9 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tokenizers import Tokenizer
-
-from autoglm_node.engine.artifact import ChatFormat, load_model
+from autoglm_node.chat import Chat, Message
+from autoglm_node.engine.artifact import load_model
 from autoglm_node.engine.decode_loop import DecodeLoop
 from autoglm_node.engine.sequence import FinishReason, Sequence
 from autoglm_shop import artifact
@@ -46,12 +45,12 @@ def held_out(kind: Kind, n: int) -> list[Query]:
 
 def answer(directory: Path, queries: Items[Query], slots: int = SLOTS) -> Replies:
     """Answer queries greedily with a model directory, `slots` at a time, on one thread."""
-    chat = ChatFormat.load(directory)
-    tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    chat = Chat.load(directory)
+    stops = frozenset(chat.format.stop_ids)
     loop = DecodeLoop(load_model(directory, slots=slots, max_sequence_tokens=ROOM), slots, ROOM)
     for number, query in enumerate(queries):
-        ids = tokenizer.encode(chat.render([("user", query.prompt)]), add_special_tokens=False).ids
-        loop.submit(Sequence(number, ids, chat.default_max_tokens, stop_ids=frozenset(chat.stop_ids)))
+        ids = chat.prompt_ids([Message("user", query.prompt)])
+        loop.submit(Sequence(number, ids, chat.format.default_max_tokens, stop_ids=stops))
     started, produced = time.perf_counter(), 0
     replies: list[list[int]] = [[] for _ in queries]
     while not loop.idle:
@@ -60,7 +59,7 @@ def answer(directory: Path, queries: Items[Query], slots: int = SLOTS) -> Replie
             if event.finish_reason is not FinishReason.STOP:
                 replies[event.id].append(event.token_id)
     seconds = time.perf_counter() - started
-    return Replies([tokenizer.decode(reply) for reply in replies], produced, seconds)
+    return Replies([chat.reply().push(reply) for reply in replies], produced, seconds)
 
 
 def evaluate(directory: Path, n: int) -> dict[str, object]:

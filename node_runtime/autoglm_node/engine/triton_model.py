@@ -19,7 +19,8 @@ from typing import Any, Final
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from autoglm_node.engine.artifact import ChatFormat, load_model
+from autoglm_node.chat import CHAT_FILE, ChatFormat
+from autoglm_node.engine.artifact import load_model
 from autoglm_node.engine.decode_loop import DecodeLoop
 from autoglm_node.engine.sequence import FinishReason, Sequence, TokenEvent, TooLongError
 
@@ -99,7 +100,7 @@ class TritonPythonModel:
         )
         model = load_model(directory, slots=slots, max_sequence_tokens=room, threads=threads)
         self._loop = DecodeLoop(model, slots, room)
-        self._stop_ids = frozenset(ChatFormat.load(directory).stop_ids)
+        self._stop_ids = frozenset(ChatFormat.model_validate_json((directory / CHAT_FILE).read_bytes()).stop_ids)
         self._queries: dict[int, _Query] = {}
         self._arrivals: queue.SimpleQueue[_Query] = queue.SimpleQueue()
         self._stopping = threading.Event()

@@ -1,0 +1,130 @@
+"""The task family: its answers are recomputed here from nothing but the text of the prompt."""
+
+import re
+
+import pytest
+
+from autoglm_shop.catalogue import PRODUCTS, Product
+from autoglm_shop.phrasing import COMPLEX_TOPICS, PHRASINGS, SIMPLE_TOPICS, Topic
+from autoglm_shop.task import Kind, Query, Split, demo_queries, generate, score
+
+LINE = re.compile(r"(\w+) (\w+) (\d+) euros, (\d+) left, (\d+) days[;.]")
+SINGULAR = {Product(name, "", 0, 0, 0).plural: name for name in PRODUCTS} | {name: name for name in PRODUCTS}
+
+
+def queries(kind: Kind, split: Split = Split.TEST) -> list[Query]:
+    return [generate(seed, split, kind) for seed in range(300)]
+
+
+def read(query: Query) -> tuple[dict[str, Product], str]:
+    """The shelf and the question of a prompt."""
+    shelf = {
+        name: Product(name, colour, *(int(number) for number in numbers))
+        for colour, name, *numbers in LINE.findall(query.prompt)
+    }
+    return shelf, query.prompt[list(LINE.finditer(query.prompt))[-1].end() :]
+
+
+def answer(query: Query) -> str:
+    """The right answer, worked out from the prompt."""
+    shelf, asked = read(query)
+    words = re.findall(r"\w+", asked)
+    named = [shelf[SINGULAR[word]] for word in words if SINGULAR.get(word) in shelf]
+    topic = Topic(query.template_id.split("/")[0])
+    if topic in SIMPLE_TOPICS:
+        product = named[0]
+        return {
+            Topic.PRICE: f"{product.price} euros",
+            Topic.STOCK: f"{product.stock} left",
+            Topic.COLOUR: product.colour,
+            Topic.DAYS: f"{product.days} days",
+        }[topic]
+    if topic is Topic.CHEAPEST:
+        return f"{min(product.price for product in shelf.values() if product.colour in words)} euros"
+    if topic is Topic.DIFFERENCE:
+        return f"{abs(named[0].price - named[1].price)} euros"
+    return f"{amount(topic, shelf, re.findall(r'([0-9]+) ([a-z]+)', asked))} euros"
+
+
+def amount(topic: Topic, shelf: dict[str, Product], quantities: list[tuple[str, str]]) -> int:
+    """What the numbers of a question about an order come to."""
+    cost = sum(int(n) * shelf[SINGULAR[unit]].price for n, unit in quantities if unit in SINGULAR)
+    given = next((int(n) for n, unit in quantities if unit in ("euros", "percent")), 0)
+    return {
+        Topic.TOTAL: cost,
+        Topic.VOUCHER: cost - given,
+        Topic.CHANGE: given - cost,
+        Topic.PERCENT: cost - cost * given // 100,
+    }[topic]
+
+
+@pytest.mark.parametrize("split", Split)
+@pytest.mark.parametrize("kind", Kind)
+def test_answers_follow_from_the_prompt(kind: Kind, split: Split) -> None:
+    for query in queries(kind, split):
+        assert query.answer == answer(query), query.prompt
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_workings_are_true_and_end_with_the_answer(kind: Kind) -> None:
+    for query in queries(kind):
+        *steps, last = query.worked.split("; ")
+        assert last == query.answer
+        for left, right in (step.split(" = ") for step in steps if " = " in step):
+            expression = left.replace("percent of", "/ 100 *").replace("x", "*")
+            assert eval(expression) == float(right)
+
+
+def test_look_ups_need_no_working() -> None:
+    assert all(query.worked == query.answer for query in queries(Kind.SIMPLE))
+
+
+def test_the_same_seed_gives_the_same_query() -> None:
+    assert generate(7, Split.TEST, Kind.COMPLEX) == generate(7, Split.TEST, Kind.COMPLEX)
+
+
+def test_no_sentence_is_both_taught_and_tested() -> None:
+    taught = {sentence for phrasings in PHRASINGS.values() for sentence in phrasings.train}
+    tested = {sentence for phrasings in PHRASINGS.values() for sentence in phrasings.test}
+    assert not taught & tested
+    assert all(len(set(phrasings.test)) >= 4 for phrasings in PHRASINGS.values())
+
+
+def test_every_word_of_a_tested_sentence_is_taught_somewhere() -> None:
+    def words(split: str) -> set[str]:
+        return {w for p in PHRASINGS.values() for s in getattr(p, split) for w in re.findall("[a-z]+", s)}
+
+    assert words("test") <= words("train")
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_split_uses_its_own_sentences_and_all_of_them(kind: Kind) -> None:
+    topics = SIMPLE_TOPICS if kind is Kind.SIMPLE else COMPLEX_TOPICS
+    everything = {f"{t}/test/{n}" for t in topics for n in range(len(PHRASINGS[t].test))}
+    assert {query.template_id for query in queries(kind)} == everything
+
+
+@pytest.mark.parametrize(
+    ("reply", "right"),
+    [
+        ("45 euros", True),
+        (" 45 euros ", True),
+        ("3 x 15 = 45; 45 euros", True),
+        ("3 x 15 = 44; 45 euros", True),
+        ("45 euros; 44 euros", False),
+        ("45", False),
+        ("145 euros", False),
+        ("", False),
+    ],
+)
+def test_scoring_is_exact_on_the_last_step(reply: str, *, right: bool) -> None:
+    assert score(Query("", Kind.COMPLEX, "45 euros", "", ""), reply) is right
+
+
+def test_demo_queries_are_many_different_and_of_both_kinds() -> None:
+    asked = demo_queries(seed=1, n=240)
+    assert len({query.prompt for query in asked}) == 240
+    assert 90 < sum(query.kind is Kind.COMPLEX for query in asked) < 150
+    assert {query.template_id.split("/")[0] for query in asked} == {topic.value for topic in Topic}
+    assert asked[:50] == demo_queries(seed=1, n=50)
+    assert asked != demo_queries(seed=2, n=240)
