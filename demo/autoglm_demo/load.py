@@ -70,9 +70,7 @@ class Traffic:
                     await asyncio.sleep(wait)
                 query = next(queries)
                 if sum(self.open.values()) >= self.most_open:
-                    self.records.append(
-                        Record(query.kind, self.now, self.now, error="not sent: generator at its limit")
-                    )
+                    self.records.append(Record(query.kind, self.now, self.now, error=NOT_SENT))
                 else:
                     self.open[query.kind] += 1  # now, not when the task first runs: arrivals may come in one burst
                     group.create_task(self._asked(query, stream=False))
