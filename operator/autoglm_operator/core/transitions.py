@@ -30,10 +30,14 @@ def _conditions(before: Status, after: Status) -> Iterator[Event]:
 
 
 def _is_news(old: Condition | None, new: Condition, bad: ConditionStatus | None) -> bool:
-    """A first status is news only where it is a fault: nobody needs to read that a new service is not ready yet."""
+    """Tell whether a user should hear of it: another status, or another fault behind Degraded.
+
+    A first status is news only where it is a fault: nobody needs to read that a new service is not ready yet.
+    """
     if old is None:
         return new.type == ConditionType.DEGRADED and new.status == bad
-    return (old.status, old.reason) != (new.status, new.reason)
+    other_fault = new.type == ConditionType.DEGRADED and old.reason != new.reason
+    return old.status != new.status or other_fault
 
 
 def _pools(before: Status, after: Status) -> Iterator[Event]:

@@ -97,10 +97,9 @@ class Reconciler:
     async def _observe(self, deployment: Deployment | Invalid) -> Observed:
         key = deployment.identity.key
         ours = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY},{names.LABEL_DEPLOYMENT}={names.label_value(key.name)}"
-        kinds = list(CHILDREN)
         lists = (self._api.list(resource, key.namespace, ours) for resource in (*CHILDREN.values(), PODS))
         *children, pods = await asyncio.gather(*lists)
-        bodies = [{**body, "kind": kind} for kind, items in zip(kinds, children, strict=True) for body in items]
+        bodies = [_typed(kind, body) for kind, items in zip(CHILDREN, children, strict=True) for body in items]
         return observe(deployment.identity.uid, bodies, pods)
 
     async def _unlabelled(self, deployment: Deployment | Invalid, outcome: Outcome) -> Observed:
@@ -113,7 +112,7 @@ class Reconciler:
 
     async def _child(self, namespace: str, ref: ChildRef) -> JSON | None:
         try:
-            return {**await self._api.get(CHILDREN[ref.kind], namespace, ref.name), "kind": ref.kind}
+            return await self._api.get(CHILDREN[ref.kind], namespace, ref.name)
         except NotFoundError:
             return None
 
@@ -179,3 +178,8 @@ class Reconciler:
 
 def _differs(status: Status, live: JSON) -> bool:
     return status.to_json() != live
+
+
+def _typed(kind: str, body: JSON) -> JSON:
+    """Return an item of a list as an object of its own: the API server leaves the type out of items."""
+    return {**body, "apiVersion": CHILDREN[kind].api_version, "kind": kind}

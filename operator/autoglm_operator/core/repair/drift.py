@@ -38,8 +38,8 @@ def _object(ours: JSON, live: Any, path: str) -> Iterator[str]:
 
 
 def _means_nothing(value: Any) -> bool:
-    """Tell whether the API server drops a value when it stores it: empty maps and lists."""
-    return value is None or value in ({}, [])
+    """Tell whether the API server may drop a value when it stores it: empty maps and lists, false."""
+    return value is None or value is False or value in ({}, [])
 
 
 def _value(key: str, ours: Any, live: Any, path: str) -> Iterator[str]:
