@@ -23,12 +23,20 @@ class Endpoints:
 
 
 class Fleet:
-    """The pools by name. Nothing is served before both configuration and endpoints are known."""
+    """The pools by name. Nothing is served before both configuration and endpoints are known.
 
-    def __init__(self, forget: Callable[[str, int], None] = lambda _host, _port: None) -> None:
+    `forget(host, port)` is called for replicas that have gone, `configured(config)` for a new configuration.
+    """
+
+    def __init__(
+        self,
+        forget: Callable[[str, int], None] = lambda _host, _port: None,
+        configured: Callable[[GatewayConfig], None] = lambda _config: None,
+    ) -> None:
         self.pools: dict[str, Pool] = {}
         self.config: GatewayConfig | None = None
         self._forget = forget
+        self._configured = configured
         self._endpoints: Endpoints | None = None
         self._turns = {query_class: SmoothWeighted() for query_class in QueryClass}
         self._timer: asyncio.TimerHandle | None = None
@@ -47,6 +55,7 @@ class Fleet:
         """Take over a configuration; queries that wait for a pool that is gone are turned away."""
         now = asyncio.get_running_loop().time()
         self.config = config
+        self._configured(config)
         kept = {pool.name for pool in config.pools}
         for name in [name for name in self.pools if name not in kept]:
             self.pools.pop(name).dismiss()

@@ -1,0 +1,127 @@
+"""The gateway process: puts the parts together, serves, and drains on SIGTERM."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from autoglm_api import names
+from autoglm_api.config import GatewayConfig
+from autoglm_gateway.fleet import Fleet
+from autoglm_gateway.front import Front, refusal_body
+from autoglm_gateway.metrics import Metrics
+from autoglm_gateway.relay import Relay
+from autoglm_transport.admin import admin_handler
+from autoglm_transport.client import UpstreamPool
+from autoglm_transport.http import Request
+from autoglm_transport.limits import Limits
+from autoglm_transport.responder import Responder
+from autoglm_transport.server import Handler, HttpServer
+
+log = logging.getLogger(__name__)
+
+# Keeps a fleet in step with the world until it is cancelled.
+Source = Callable[[Fleet], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the process runs; times in seconds."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - a pod serves on all of its addresses
+    port: int = names.GATEWAY_PORT
+    admin_port: int = names.GATEWAY_ADMIN_PORT
+    answer_seconds: float = 300.0
+    stall_seconds: float = 60.0
+    connect_seconds: float = 2.0
+    propagation_seconds: float = names.ENDPOINT_PROPAGATION_SECONDS
+    drain_seconds: float = 300.0
+
+
+class Gateway:
+    """One gateway: `start`, then `stop`; or `run`, which does both and listens to signals in between."""
+
+    def __init__(self, settings: Settings, source: Source) -> None:
+        self._settings = settings
+        self._source = source
+        self._limits = Limits()
+        self._upstreams = UpstreamPool(connect_seconds=settings.connect_seconds, stall_seconds=settings.stall_seconds)
+        self.fleet = Fleet(self._upstreams.forget, self._configured)
+        self._metrics = Metrics(self.fleet.pools.values)
+        relay = Relay(self._upstreams, self._metrics, answer_seconds=settings.answer_seconds)
+        front = Front(self.fleet, relay, self._metrics)
+        self._server = HttpServer(front.handle, self._limits, refusal_body=refusal_body)
+        self._admin = HttpServer(self._admin_handler(), Limits())
+        self._stopping = asyncio.Event()
+        self._following: asyncio.Task[None] | None = None
+
+    async def start(self) -> tuple[int, int]:
+        """Serve; returns the bound ports of clients and of the admin surface."""
+        port = await self._server.start(self._settings.host, self._settings.port)
+        admin_port = await self._admin.start(self._settings.host, self._settings.admin_port)
+        log.info("serving on port %d, admin on port %d", port, admin_port)
+        self.fleet.start()
+        self._following = asyncio.create_task(self._source(self.fleet))
+        self._following.add_done_callback(lambda _: self._stopping.set())
+        return port, admin_port
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, drain, stop; raises what broke the source of configuration."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        await self.start()
+        await self._stopping.wait()
+        if self._following is not None and not self._following.done():
+            await self.drain()
+        await self.stop()
+
+    async def drain(self) -> int:
+        """Be unready while clients move elsewhere, then finish what is in flight; returns what had to be left."""
+        self._stopping.set()
+        log.info("draining: %d queries in flight", self._server.in_flight)
+        self._server.stop_keepalive()
+        await asyncio.sleep(self._settings.propagation_seconds)
+        self._server.stop_accepting()
+        left = await self._server.drain(self._settings.drain_seconds)
+        log.info("drained, %d queries cut off", left)
+        return left
+
+    async def stop(self) -> None:
+        """Close everything at once; raises what broke the source of configuration."""
+        self.fleet.stop()
+        await self._server.close()
+        await self._admin.close()
+        await self._upstreams.close()
+        if self._following is not None:
+            self._following.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._following
+
+    def _configured(self, config: GatewayConfig) -> None:
+        self._limits.max_body_bytes = config.max_body_bytes
+
+    def _ready(self) -> tuple[bool, str]:
+        if self._stopping.is_set():
+            return False, "draining"
+        if not self.fleet.synced:
+            return False, f"no {self.fleet.missing()} yet"
+        return True, "ready"
+
+    def _admin_handler(self) -> Handler:
+        async def demand(request: Request, responder: Responder) -> None:
+            del request
+            body = orjson.dumps(self.fleet.demand().to_json())
+            await responder.send(200, [("content-type", "application/json")], body)
+
+        return admin_handler(
+            self._metrics.registry,
+            healthy=lambda: (True, "alive"),
+            ready=self._ready,
+            extra={names.PATH_DEMAND: demand},
+        )

@@ -1,0 +1,208 @@
+"""The HTTP front: what a request asks for, which pool answers it, and the answers the gateway gives itself."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import orjson
+
+from autoglm_api import names
+from autoglm_api.config import GatewayConfig
+from autoglm_api.spec import QueryClass
+from autoglm_gateway import inference, openai
+from autoglm_gateway.fleet import Fleet
+from autoglm_gateway.metrics import NO_POOL, Metrics
+from autoglm_gateway.passing import passed_on, trace_of
+from autoglm_gateway.pool import Pool
+from autoglm_gateway.refusal import RefusalError, error_body
+from autoglm_gateway.relay import Query, Relay
+from autoglm_gateway.route import Asked, classify
+from autoglm_transport.http import Pair, Request
+from autoglm_transport.responder import Responder
+
+_JSON: Final[Pair] = ("content-type", "application/json")
+_CLASSES: Final = {query_class.lower(): query_class for query_class in QueryClass}
+
+
+class Front:
+    """Answers requests of clients."""
+
+    def __init__(self, fleet: Fleet, relay: Relay, metrics: Metrics) -> None:
+        self._fleet = fleet
+        self._relay = relay
+        self._metrics = metrics
+
+    async def handle(self, request: Request, responder: Responder) -> None:
+        """Answer one request; bad input gets a 4xx in the shape of its protocol."""
+        try:
+            await self._route(request, responder)
+        except RefusalError as refusal:
+            body = error_body(request.path, refusal.status, refusal.message, refusal.code)
+            await responder.send(refusal.status, [_JSON, *refusal.headers], body)
+
+    async def _route(self, request: Request, responder: Responder) -> None:
+        try:
+            answer = self._plan(request, asyncio.get_running_loop().time())
+        except RefusalError as refusal:
+            self._metrics.count(NO_POOL, NO_POOL, str(refusal.status))
+            raise
+        if isinstance(answer, Query):
+            await self._relay.carry(answer, request, responder)
+        else:
+            await responder.send(200, [_JSON], orjson.dumps(answer))
+
+    def _plan(self, request: Request, now: float) -> "Query | dict[str, object]":
+        config = self._fleet.config
+        if config is None or not self._fleet.synced:
+            message = f"the gateway is starting: no {self._fleet.missing()} yet"
+            raise RefusalError(503, message, code="starting", headers=(("retry-after", "1"),))
+        if request.path == names.PATH_CHAT:
+            return self._chat(request, config, now)
+        if request.path == names.PATH_MODELS or request.path.startswith(names.PATH_MODELS + "/"):
+            return self._models(request, config)
+        if request.path == "/v2" or request.path.startswith("/v2/"):
+            return self._inference(request, config, now)
+        raise RefusalError(404, f"no such path: {request.path}")
+
+    # --- OpenAI -----------------------------------------------------------------------------------
+    def _chat(self, request: Request, config: GatewayConfig, now: float) -> Query:
+        _need(request, "POST")
+        _need_plain(request)
+        model, asked = openai.parse_chat(request.body)
+        return self._query(request, config, now, model=model, asked=lambda: asked, target=lambda _: request.target)
+
+    def _models(self, request: Request, config: GatewayConfig) -> dict[str, object]:
+        _need(request, "GET")
+        models = [config.deployment, *(pool.model_name for pool in config.pools)]
+        if request.path == names.PATH_MODELS:
+            return openai.model_list(models)
+        wanted = request.path.removeprefix(names.PATH_MODELS + "/")
+        if wanted not in models:
+            raise _unknown(wanted, models)
+        return openai.model_card(wanted)
+
+    # --- Open Inference Protocol ------------------------------------------------------------------
+    def _inference(self, request: Request, config: GatewayConfig, now: float) -> "Query | dict[str, object]":
+        if request.path in {"/v2", "/v2/", "/v2/health/live", "/v2/health/ready"}:
+            _need(request, "GET")
+            return self._server_state(request.path)
+        path = inference.parse_model_path(request.path, request.method)
+        if path.action == "ready":
+            return self._model_ready(path.model, config)
+
+        def asked() -> Asked | None:
+            if request.method == "GET":
+                return None
+            _need_plain(request)
+            return inference.asked_of(path.action, request.body, request.headers.get(inference.JSON_LENGTH_HEADER))
+
+        def target(pool: Pool) -> str:
+            rewritten = path.rewritten(pool.config.model_name)
+            return f"{rewritten}?{request.query}" if request.query else rewritten
+
+        return self._query(request, config, now, model=path.model, asked=asked, target=target)
+
+    def _server_state(self, path: str) -> dict[str, object]:
+        if path == "/v2/health/live":
+            return {"live": True}
+        if path == "/v2/health/ready":
+            self._need_ready([pool.name for pool in self._fleet.pools.values()])
+            return {"ready": True}
+        return {"name": "autoglm-gateway", "version": names.VERSION, "extensions": ["binary_tensor_data", "generate"]}
+
+    def _model_ready(self, model: str, config: GatewayConfig) -> dict[str, object]:
+        if model == config.deployment:
+            self._need_ready(list(self._fleet.pools))
+        else:
+            self._need_ready([self._pinned(model, config).name])
+        return {"name": model, "ready": True}
+
+    def _need_ready(self, pools: list[str]) -> None:
+        """Refuse unless every class that these pools serve has a ready replica."""
+        looked_at = [self._fleet.pools[name].config.serves for name in pools]
+        alive = {
+            pool.config.serves for pool in self._fleet.pools.values() if pool.name in pools and pool.ready_replicas
+        }
+        dead = sorted(set(looked_at) - alive)
+        if dead or not looked_at:
+            raise RefusalError(503, f"no ready replica for class {', '.join(dead) or 'any'}", code="not_ready")
+
+    # --- which pool -------------------------------------------------------------------------------
+    def _query(
+        self,
+        request: Request,
+        config: GatewayConfig,
+        now: float,
+        *,
+        model: str,
+        asked: Callable[[], Asked | None],
+        target: Callable[[Pool], str],
+    ) -> Query:
+        override = _override(request, config)
+        if model == config.deployment:
+            query_class, reason = self._class_of(asked, override, config)
+            pool = self._fleet.choose(query_class)
+            if pool is None:
+                raise RefusalError(503, f"no pool serves {query_class}", code="no_pool")
+        else:
+            pool = self._pinned(model, config)
+            query_class, reason = pool.config.serves, "pinned by model name"
+        return Query(
+            pool=pool,
+            query_class=query_class,
+            reason=reason,
+            target=target(pool),
+            headers=passed_on(request.headers, config.override_header),
+            trace=trace_of(request.headers),
+            arrived=now,
+            max_wait_seconds=config.max_wait_seconds,
+        )
+
+    def _class_of(
+        self, asked: Callable[[], Asked | None], override: QueryClass | None, config: GatewayConfig
+    ) -> tuple[QueryClass, str]:
+        if override is not None:
+            return override, f"header {config.override_header}"
+        question = asked()
+        if question is None:
+            return QueryClass.SIMPLE, "asks about the model, not the model"
+        verdict = classify(question)
+        return verdict.query_class, verdict.reason
+
+    def _pinned(self, model: str, config: GatewayConfig) -> Pool:
+        pool = self._fleet.by_model(model)
+        if pool is None:
+            raise _unknown(model, [config.deployment, *(one.model_name for one in config.pools)])
+        return pool
+
+
+def refusal_body(status: int, message: str, path: str) -> bytes:
+    """Return the body of what the transport refuses by itself, in the shape of the path's protocol."""
+    return error_body(path, status, message)
+
+
+def _override(request: Request, config: GatewayConfig) -> QueryClass | None:
+    value = request.headers.get(config.override_header.lower())
+    if value is None:
+        return None
+    query_class = _CLASSES.get(value.strip().lower())
+    if query_class is None:
+        allowed = " or ".join(QueryClass)
+        raise RefusalError(400, f"header {config.override_header} must be {allowed}", code="invalid_class")
+    return query_class
+
+
+def _need(request: Request, method: str) -> None:
+    if request.method != method:
+        raise RefusalError(405, f"use {method} for {request.path}", headers=(("allow", method),))
+
+
+def _need_plain(request: Request) -> None:
+    encoding = request.headers.get("content-encoding")
+    if encoding is not None and encoding.lower() != "identity":
+        raise RefusalError(415, f"Content-Encoding {encoding} is not read here; send the body as it is")
+
+
+def _unknown(model: str, models: list[str]) -> RefusalError:
+    listed = ", ".join(models)
+    return RefusalError(404, f"model {model!r} is not served here; there are {listed}", code="model_not_found")
