@@ -87,8 +87,8 @@ def _rows(document: dict[str, Any]) -> Iterator[tuple[SeriesKey, Sample]]:
 def _key(row: Any) -> SeriesKey | None:
     """Return whose row this is; None for a series that we did not ask for."""
     labels = row.get("metric") if isinstance(row, dict) else None
-    if not isinstance(labels, dict):
-        raise PrometheusError(Problem.BAD_REPLY, "a row without labels")
+    if not isinstance(labels, dict) or not all(isinstance(label, str) for label in labels.values()):
+        raise PrometheusError(Problem.BAD_REPLY, "a row without labels of text")
     try:
         return SeriesKey(
             Series(labels[SERIES_LABEL]),
