@@ -1,0 +1,213 @@
+"""The Open Inference Protocol (KServe v2) over HTTP with Triton's binary tensor extension and generate extension. Pure.
+
+One model signature whatever the engine: `text_input` BYTES [1] in, `text_output` BYTES [1] out, and optional
+`max_tokens` INT32 [1], `temperature` FP32 [1]. The text is one user message; the chat format is applied here.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, TypeVar
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from autoglm_api import names
+from autoglm_node.failure import RefusalError
+from autoglm_node.query import Message, Query
+
+BINARY_HEADER: Final = "inference-header-content-length"
+TEXT_INPUT: Final = "text_input"
+TEXT_OUTPUT: Final = "text_output"
+_FORMATS: Final = {"INT32": "<i", "INT64": "<q", "FP32": "<f"}
+_SIGNATURE: Final = {TEXT_INPUT: ("BYTES",), "max_tokens": ("INT32", "INT64"), "temperature": ("FP32",)}
+_LENGTH: Final = struct.Struct("<I")
+MODEL_VERSION: Final = "1"
+Body = TypeVar("Body", bound=BaseModel)
+
+
+class _Tensor(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    name: str
+    shape: list[int]
+    datatype: str
+    parameters: dict[str, Any] = {}
+    data: list[Any] | None = None
+
+
+class _Output(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    name: str
+    parameters: dict[str, Any] = {}
+
+
+class _InferRequest(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    id: str = ""
+    parameters: dict[str, Any] = {}
+    inputs: Annotated[list[_Tensor], Field(min_length=1)]
+    outputs: list[_Output] = []
+
+    def wants_binary(self) -> bool:
+        for output in self.outputs:
+            if output.name != TEXT_OUTPUT:
+                raise _bad(f"output {output.name!r} does not exist; there is {TEXT_OUTPUT!r}")
+            return bool(output.parameters.get("binary_data", False))
+        return bool(self.parameters.get("binary_data_output", False))
+
+
+class _GenerateRequest(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    text_input: str
+    max_tokens: Annotated[int | None, Field(ge=1)] = None
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class InferCall:
+    """A parsed infer request and how its answer is wanted."""
+
+    id: str
+    query: Query
+    binary: bool
+
+
+def parse_infer(body: bytes, header_length: str | None) -> InferCall:
+    """Return the call of a body whose JSON part has the given length (None: all of it).
+
+    Raises:
+        RefusalError: 400, with a sentence that names the tensor or field.
+    """
+    split = _json_length(header_length, len(body))
+    request = _validated(_InferRequest, body[:split])
+    values = _values(request.inputs, body[split:])
+    if TEXT_INPUT not in values:
+        raise _bad(f"input {TEXT_INPUT!r} (BYTES, shape [1]) is missing")
+    temperature = float(values.get("temperature", 0.0))
+    max_tokens = values.get("max_tokens")
+    if max_tokens is not None and max_tokens < 1:
+        raise _bad("input 'max_tokens' must be at least 1")
+    if not temperature >= 0:
+        raise _bad("input 'temperature' must be at least 0")
+    query = Query((Message("user", values[TEXT_INPUT]),), max_tokens, temperature)
+    return InferCall(request.id, query, request.wants_binary())
+
+
+def parse_generate(body: bytes) -> Query:
+    """Return the query of a /generate or /generate_stream body.
+
+    Raises:
+        RefusalError: 400, with a sentence that names the field.
+    """
+    request = _validated(_GenerateRequest, body)
+    return Query((Message("user", request.text_input),), request.max_tokens, request.temperature)
+
+
+def infer_answer(call: InferCall, model: str, text: str) -> tuple[list[tuple[str, str]], bytes]:
+    """Return headers and body of the answer to an infer call."""
+    output: dict[str, Any] = {"name": TEXT_OUTPUT, "datatype": "BYTES", "shape": [1]}
+    head = {"model_name": model, "model_version": MODEL_VERSION, "outputs": [output]}
+    if call.id:
+        head["id"] = call.id
+    if not call.binary:
+        output["data"] = [text]
+        return [("content-type", "application/json")], orjson.dumps(head)
+    encoded = text.encode()
+    output["parameters"] = {"binary_data_size": len(encoded) + _LENGTH.size}
+    json_part = orjson.dumps(head)
+    headers = [("content-type", "application/octet-stream"), (BINARY_HEADER, str(len(json_part)))]
+    return headers, json_part + _LENGTH.pack(len(encoded)) + encoded
+
+
+def generate_answer(model: str, text: str) -> bytes:
+    """Return the body of a /generate answer; also the data of one /generate_stream event."""
+    return orjson.dumps({"model_name": model, "model_version": MODEL_VERSION, TEXT_OUTPUT: text})
+
+
+def server_metadata(version: str) -> bytes:
+    """Return the body of GET /v2."""
+    return orjson.dumps({"name": names.PART_OF, "version": version, "extensions": ["binary_tensor_data", "generate"]})
+
+
+def model_metadata(model: str, platform: str) -> bytes:
+    """Return the body of GET /v2/models/MODEL."""
+    inputs = [{"name": name, "datatype": types[0], "shape": [1]} for name, types in _SIGNATURE.items()]
+    outputs = [{"name": TEXT_OUTPUT, "datatype": "BYTES", "shape": [1]}]
+    described = {"name": model, "versions": [MODEL_VERSION], "platform": platform}
+    return orjson.dumps({**described, "inputs": inputs, "outputs": outputs})
+
+
+def error_body(refusal: RefusalError) -> bytes:
+    """Return the error in the protocol's shape."""
+    return orjson.dumps({"error": refusal.message})
+
+
+def _bad(message: str) -> RefusalError:
+    return RefusalError(400, message, code="invalid_value")
+
+
+def _validated(kind: type[Body], text: bytes) -> Body:
+    try:
+        return kind.model_validate(orjson.loads(text))
+    except orjson.JSONDecodeError as error:
+        raise _bad(f"the body is no JSON: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _bad(f"{'.'.join(str(part) for part in first['loc']) or 'body'}: {first['msg']}") from None
+
+
+def _json_length(header: str | None, total: int) -> int:
+    if header is None:
+        return total
+    if not (header.isascii() and header.isdigit() and int(header) <= total):
+        raise _bad(f"{BINARY_HEADER}: {header!r} is no length within a body of {total} bytes")
+    return int(header)
+
+
+def _values(tensors: list[_Tensor], binary: bytes) -> dict[str, Any]:
+    """Return every tensor's only element; binary data lie one after the other in the order of the tensors."""
+    values: dict[str, Any] = {}
+    offset = 0
+    for tensor in tensors:
+        _check(tensor)
+        size = tensor.parameters.get("binary_data_size")
+        if size is None:
+            values[tensor.name] = _json_element(tensor)
+            continue
+        if not isinstance(size, int) or not 0 <= size <= len(binary) - offset:
+            raise _bad(f"input {tensor.name!r}: binary_data_size {size!r} goes beyond the body")
+        values[tensor.name] = _binary_element(tensor, binary[offset : offset + size])
+        offset += size
+    return values
+
+
+def _check(tensor: _Tensor) -> None:
+    allowed = _SIGNATURE.get(tensor.name)
+    if allowed is None:
+        raise _bad(f"input {tensor.name!r} does not exist; there are {', '.join(_SIGNATURE)}")
+    if tensor.datatype not in allowed:
+        raise _bad(f"input {tensor.name!r} has datatype {tensor.datatype}; {' or '.join(allowed)} is expected")
+    if any(size != 1 for size in tensor.shape) or not tensor.shape:
+        raise _bad(f"input {tensor.name!r} has shape {tensor.shape}; [1] is expected")
+
+
+def _json_element(tensor: _Tensor) -> Any:
+    element: Any = tensor.data
+    for _ in tensor.shape:  # nested lists are allowed by the protocol: [["text"]] for shape [1, 1]
+        if isinstance(element, list) and len(element) == 1:
+            element = element[0]
+    wanted = str if tensor.datatype == "BYTES" else (int, float) if tensor.datatype == "FP32" else int
+    if not isinstance(element, wanted) or isinstance(element, bool):
+        raise _bad(f"input {tensor.name!r}: data must hold one {tensor.datatype} element")
+    return element
+
+
+def _binary_element(tensor: _Tensor, data: bytes) -> Any:
+    try:
+        if tensor.datatype != "BYTES":
+            return struct.unpack(_FORMATS[tensor.datatype], data)[0]
+        (length,) = _LENGTH.unpack_from(data)
+        if length != len(data) - _LENGTH.size:
+            raise _bad(f"input {tensor.name!r}: the element's length is {length}, {len(data) - 4} bytes follow")
+        return data[_LENGTH.size :].decode()
+    except (struct.error, UnicodeDecodeError) as error:
+        raise _bad(f"input {tensor.name!r}: {error}") from None

@@ -1,0 +1,257 @@
+"""The life of a worker: does the work of each phase and lets the table say what follows."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from autoglm_api import names
+from autoglm_api.config import EngineSpec
+from autoglm_node import admin, repository
+from autoglm_node.admission import Admission, Door
+from autoglm_node.chat import Chat
+from autoglm_node.failure import EngineError, FatalError
+from autoglm_node.front import Front, transport_refusal
+from autoglm_node.health import Health, Verdict
+from autoglm_node.metrics import Metrics
+from autoglm_node.phases import ENDS, Event, Phase, next_phase
+from autoglm_node.readiness import Vitals
+from autoglm_node.service import Service
+from autoglm_node.settings import Settings
+from autoglm_node.triton_host import TritonHost
+from autoglm_node.validate import validated
+from autoglm_transport.limits import Limits
+from autoglm_transport.server import HttpServer
+
+log = logging.getLogger(__name__)
+
+CANARY_INTERVAL_SECONDS: Final = 5.0
+FLUSH_SECONDS: Final = 2.0  # for answers that are written but not yet read when the drain ends
+
+
+class Node:
+    """One worker. `run` is its whole life."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.vitals = Vitals()
+        self._terminate = asyncio.Event()
+        self._look_now = asyncio.Event()
+        self._failure: FatalError | None = None
+        self._work: dict[Phase, Callable[[], Awaitable[Event]]] = {
+            Phase.VALIDATE: self._validate,
+            Phase.GENERATE: self._generate,
+            Phase.START: self._start,
+            Phase.WARM_UP: self._warm_up,
+            Phase.SERVE: self._serve,
+            Phase.HEAL: self._heal,
+            Phase.DRAIN: self._drain,
+        }
+        self._servers: list[HttpServer] = []
+        self._host: TritonHost | None = None
+
+    async def run(self) -> int:
+        """Live until the end; returns the exit code. SIGTERM and SIGINT start the drain."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._terminate.set)
+        try:
+            while self.vitals.phase not in ENDS:
+                self._enter(next_phase(self.vitals.phase, await self._event()))
+        finally:
+            await self._clean_up()
+        return self._exit_code()
+
+    def _enter(self, phase: Phase) -> None:
+        log.info("phase %s -> %s", self.vitals.phase, phase)
+        self.vitals.phase = phase
+
+    async def _event(self) -> Event:
+        """Do the phase's work; return what ended it: its own result, a signal, or Triton's death."""
+        phase = self.vitals.phase
+        work = asyncio.ensure_future(self._work[phase]())
+        stop = asyncio.ensure_future(self._terminate.wait())
+        # A drain is not drained twice.
+        watched: set[asyncio.Future[Any]] = {work}
+        if phase is not Phase.DRAIN:
+            watched.add(stop)
+        if self._host is not None:
+            watched.add(self._host.exit_code)
+        try:
+            await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            return self._what_happened(phase, work, stop)
+        finally:
+            await _cancelled(stop)
+            await _cancelled(work)
+
+    def _what_happened(self, phase: Phase, work: asyncio.Future[Event], stop: asyncio.Future[Any]) -> Event:
+        if work.done():
+            try:
+                return work.result()
+            except FatalError as failure:
+                self._failure = failure
+                return Event.ERROR
+        if phase is not Phase.DRAIN and stop.done():
+            return Event.TERMINATE
+        self._failure = self._triton_exited(phase)
+        return Event.TRITON_EXITED
+
+    def _triton_exited(self, phase: Phase) -> FatalError:
+        code = self._host.exit_code.result() if self._host else 0
+        early = phase in (Phase.START, Phase.WARM_UP)
+        exit_code = names.EXIT_ENGINE_LOAD if early else names.EXIT_ENGINE_DEAD
+        return FatalError(phase, "TritonExited", f"Triton ended by itself with exit code {code}", exit_code)
+
+    # --- the phases' work ------------------------------------------------------------------------------
+    async def _validate(self) -> Event:
+        self._spec = validated(self._settings.spec, self._settings.triton_dir)
+        self._chat = _chat(self._spec)
+        self._metrics = Metrics(self._spec.model_name)
+        self._admission = Admission(self._spec.concurrency, self._metrics.in_flight.set)
+        return Event.DONE
+
+    async def _generate(self) -> Event:
+        try:
+            repository.write(self._settings.work_dir, self._spec, self._settings.engine_threads)
+        except OSError as error:
+            raise FatalError(Phase.GENERATE, "RepositoryNotWritten", str(error), names.EXIT_BAD_REPOSITORY) from None
+        return Event.DONE
+
+    async def _start(self) -> Event:
+        await self._start_admin()
+        self._host = TritonHost(self._spec, self._settings, self._chat.format.stop_ids)
+        self._service = Service(
+            self._spec, self._chat, self._host.client, self._admission, self._metrics, self._look_now.set
+        )
+        try:
+            await self._host.load()
+        except EngineError as error:
+            raise FatalError(Phase.START, "ModelNotLoaded", str(error), names.EXIT_ENGINE_LOAD) from None
+        return Event.DONE
+
+    async def _start_admin(self) -> None:
+        self._triton_metrics = admin.TritonMetrics(self._settings.triton.metrics)
+        handler = admin.handler_for(
+            self._metrics,
+            self._triton_metrics,
+            healthy=self.vitals.alive,
+            ready=self.vitals.ready,
+            on_drain=self._terminate.set,
+        )
+        await self._listen(HttpServer(handler, Limits(max_body_bytes=4096)), self._settings.admin_port)
+
+    async def _warm_up(self) -> Event:
+        try:
+            await self._running.warm_up(self._service.canary())
+        except EngineError as error:
+            raise FatalError(Phase.WARM_UP, "FirstQueryFailed", str(error), names.EXIT_ENGINE_LOAD) from None
+        front = Front(self._service, self._metrics, self.vitals.ready, int(time.time()))
+        self._front = HttpServer(front.handle, Limits(), refusal_body=transport_refusal)
+        await self._listen(self._front, self._settings.port)
+        self._metrics.start_seconds.set(_age_seconds())
+        return Event.DONE
+
+    async def _listen(self, server: HttpServer, port: int) -> None:
+        self._servers.append(server)
+        bound = await server.start(self._settings.host, port)
+        log.info("listening on %s:%d", self._settings.host, bound)
+
+    async def _serve(self) -> Event:
+        self._admission.door = Door.OPEN
+        self.vitals.health = Health()
+        self._metrics.model_ready.set(1)
+        while self.vitals.health.verdict is not Verdict.SICK:
+            # The first failure is followed up at once; a query that failed also calls for a look.
+            if self.vitals.health.verdict is Verdict.HEALTHY:
+                await self._pause()
+            self.vitals.health = self.vitals.health.after(await self._running.canary(self._service.canary()))
+            self._metrics.canary_seconds.set(self._running.canary_seconds)
+            self._metrics.model_ready.set(self.vitals.ready()[0])
+        return Event.ENGINE_SICK
+
+    async def _pause(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._look_now.wait(), CANARY_INTERVAL_SECONDS)
+        self._look_now.clear()
+
+    async def _heal(self) -> Event:
+        self._admission.door = Door.ENGINE_DOWN
+        try:
+            await self._running.reload(self._service.canary())
+        except EngineError as error:
+            raise FatalError(Phase.HEAL, "EngineDead", str(error), names.EXIT_ENGINE_DEAD) from None
+        return Event.DONE
+
+    async def _drain(self) -> Event:
+        self._metrics.draining.set(1)
+        self._metrics.model_ready.set(0)
+        # Endpoints need a moment to reach every gateway; until then newcomers are served as ever.
+        await asyncio.sleep(self._settings.propagation_seconds)
+        self._admission.door = Door.DRAINING
+        self._front.stop_keepalive()
+        if not await self._admission.wait_empty(self._spec.drain_seconds):
+            log.warning("drain deadline: %d queries get an error", self._admission.evict())
+        left = await self._front.drain(FLUSH_SECONDS)
+        log.info("drained; %d connections were still busy", left)
+        return Event.DONE
+
+    # --- the end ---------------------------------------------------------------------------------------
+    @property
+    def _running(self) -> TritonHost:
+        if self._host is None:
+            raise RuntimeError("Triton was not started")
+        return self._host
+
+    async def _clean_up(self) -> None:
+        for server in self._servers:
+            await server.close()
+        if self._servers:
+            await self._triton_metrics.close()
+        if self._host is not None:
+            await self._host.stop()
+
+    def _exit_code(self) -> int:
+        if self.vitals.phase is Phase.STOPPED or self._failure is None:
+            return 0
+        log.error("phase %s: %s: %s", self._failure.phase, self._failure.reason, self._failure.message)
+        write_termination_message(self._settings.termination_message, self._failure)
+        return self._failure.exit_code
+
+
+def write_termination_message(path: Path, failure: FatalError) -> None:
+    """Tell Kubernetes, and through it the operator, why the node gave up: one line of JSON."""
+    told = {"phase": failure.phase, "reason": failure.reason, "message": failure.message[:1024]}
+    # Outside a container there is no such file; the log has said it already.
+    with suppress(OSError):
+        path.write_text(json.dumps(told) + "\n", encoding="utf-8")
+
+
+def _chat(spec: EngineSpec) -> Chat:
+    """Return the artifact's tokeniser and chat format."""
+    try:
+        return Chat.load(Path(spec.model_path))
+    # pydantic's complaint is a ValueError; the tokeniser, written in Rust, raises plain Exception.
+    except Exception as error:  # noqa: BLE001
+        message = f"{spec.model_path}: tokenizer.json or chat.json cannot be used: {error}"
+        raise FatalError(Phase.VALIDATE, "BadArtifact", message, names.EXIT_BAD_REPOSITORY) from None
+
+
+def _age_seconds() -> float:
+    """Return for how long this process exists, imports included."""
+    fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    started = int(fields[19]) / os.sysconf("SC_CLK_TCK")  # field 22 of proc(5), counted after the command's name
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started
+
+
+async def _cancelled(future: asyncio.Future[Any]) -> None:
+    """Cancel what still runs and wait until it has ended."""
+    if not future.done():
+        future.cancel()
+        with suppress(asyncio.CancelledError):
+            await future

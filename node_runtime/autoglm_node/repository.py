@@ -1,0 +1,143 @@
+"""Phase Generate: the model repository that Triton reads, written from the engine spec.
+
+The TensorRT-LLM configuration follows the backend's in-flight batching model (inputs, outputs, parameters); it is
+checked by round trip and by loading it with the Python backend swapped in, not by running it on a GPU.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2 as pb
+
+from autoglm_api.config import EngineSpec
+from autoglm_api.spec import Backend
+
+# The canary needs a slot of its own: a full replica must not look like a dead one.
+CANARY_SLOTS: Final = 1
+DIRECTORY: Final = "repository"
+KV_CACHE_GPU_FRACTION: Final = "0.85"
+MODEL_FILE: Final = (
+    '"""Written by the node runtime."""\n\nfrom autoglm_node.engine.triton_model import TritonPythonModel\n'
+)
+
+_INT32: Final = pb.TYPE_INT32
+_FP32: Final = pb.TYPE_FP32
+_BOOL: Final = pb.TYPE_BOOL
+
+
+def slots(spec: EngineSpec) -> int:
+    """Return how many sequences the engine works on at once."""
+    return spec.concurrency + CANARY_SLOTS
+
+
+def config_for(spec: EngineSpec, threads: int) -> pb.ModelConfig:
+    """Return the Triton configuration of the spec's model; `threads` is for the CPU engine."""
+    if spec.backend is Backend.TENSORRT_LLM:
+        return _tensorrt_llm(spec)
+    return _python(spec, threads)
+
+
+def write(root: Path, spec: EngineSpec, threads: int) -> Path:
+    """Write the repository below `root` (made when absent) and return its directory."""
+    repository = root / DIRECTORY
+    version = repository / spec.model_name / "1"
+    version.mkdir(parents=True, exist_ok=True)
+    text = text_format.MessageToString(config_for(spec, threads))
+    (repository / spec.model_name / "config.pbtxt").write_text(text, encoding="utf-8")
+    if spec.backend is Backend.ONNX_RUNTIME:
+        (version / "model.py").write_text(MODEL_FILE, encoding="utf-8")
+    return repository
+
+
+def _python(spec: EngineSpec, threads: int) -> pb.ModelConfig:
+    config = pb.ModelConfig(
+        name=spec.model_name,
+        backend="python",
+        max_batch_size=0,
+        input=[
+            _input("input_ids", _INT32, [-1]),
+            _input("max_tokens", _INT32, [1]),
+            _input("temperature", _FP32, [1], optional=True),
+            _input("seed", pb.TYPE_INT64, [1], optional=True),
+        ],
+        output=[
+            pb.ModelOutput(name="token_ids", data_type=_INT32, dims=[-1]),
+            pb.ModelOutput(name="logprobs", data_type=_FP32, dims=[-1]),
+            pb.ModelOutput(name="finish_reason", data_type=_INT32, dims=[1]),
+        ],
+        model_transaction_policy=pb.ModelTransactionPolicy(decoupled=True),
+        instance_group=[pb.ModelInstanceGroup(count=1, kind=pb.ModelInstanceGroup.KIND_CPU)],
+    )
+    _set_parameters(
+        config,
+        {
+            "artifact_dir": spec.model_path,
+            "slots": str(slots(spec)),
+            "max_sequence_tokens": str(spec.max_sequence_tokens),
+            "threads": str(threads),
+        },
+    )
+    return config
+
+
+def _tensorrt_llm(spec: EngineSpec) -> pb.ModelConfig:
+    config = pb.ModelConfig(
+        name=spec.model_name,
+        backend="tensorrtllm",
+        max_batch_size=slots(spec),
+        input=[
+            _input("input_ids", _INT32, [-1], ragged=True),
+            _scalar("input_lengths", _INT32, optional=False),
+            _input("request_output_len", _INT32, [1]),
+            _scalar("end_id", _INT32),
+            _scalar("pad_id", _INT32),
+            _scalar("temperature", _FP32),
+            _scalar("random_seed", pb.TYPE_UINT64),
+            _scalar("return_log_probs", _BOOL),
+            _input("streaming", _BOOL, [1], optional=True),
+            _input("stop", _BOOL, [1], optional=True),
+        ],
+        output=[
+            pb.ModelOutput(name="output_ids", data_type=_INT32, dims=[-1, -1]),
+            pb.ModelOutput(name="sequence_length", data_type=_INT32, dims=[-1]),
+            pb.ModelOutput(name="cum_log_probs", data_type=_FP32, dims=[-1]),
+            pb.ModelOutput(name="output_log_probs", data_type=_FP32, dims=[-1, -1]),
+        ],
+        model_transaction_policy=pb.ModelTransactionPolicy(decoupled=True),
+        # The backend places its own work on the GPUs; KIND_CPU is what its own examples say.
+        instance_group=[pb.ModelInstanceGroup(count=1, kind=pb.ModelInstanceGroup.KIND_CPU)],
+    )
+    _set_parameters(
+        config,
+        {
+            "gpt_model_type": "inflight_fused_batching",
+            "gpt_model_path": spec.model_path,
+            "batch_scheduler_policy": "guaranteed_no_evict",
+            "kv_cache_free_gpu_mem_fraction": KV_CACHE_GPU_FRACTION,
+            "enable_chunked_context": "true",
+            "exclude_input_in_output": "true",
+            "max_beam_width": "1",
+            "gpu_device_ids": ",".join(str(index) for index in range(spec.gpus)),
+        },
+    )
+    return config
+
+
+def _input(
+    name: str, data_type: int, dims: Sequence[int], *, optional: bool = False, ragged: bool = False
+) -> pb.ModelInput:
+    return pb.ModelInput(name=name, data_type=data_type, dims=dims, optional=optional, allow_ragged_batch=ragged)
+
+
+def _scalar(name: str, data_type: int, *, optional: bool = True) -> pb.ModelInput:
+    """Return an input that the client sends as [1] and the backend sees without that dimension."""
+    scalar = _input(name, data_type, [1], optional=optional)
+    scalar.reshape.CopyFrom(pb.ModelTensorReshape(shape=[]))
+    return scalar
+
+
+def _set_parameters(config: pb.ModelConfig, parameters: Mapping[str, str]) -> None:
+    for name, value in parameters.items():
+        config.parameters[name].string_value = value

@@ -1,0 +1,132 @@
+"""A query's way through the node, in no protocol's words: tokenise, take a seat, generate, decode, count."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import Final, Protocol
+
+from autoglm_api.config import EngineSpec
+from autoglm_node.admission import Admission
+from autoglm_node.chat import Chat, ReplyText
+from autoglm_node.failure import EngineError, RefusalError
+from autoglm_node.metrics import Metrics
+from autoglm_node.query import Finish, Generation, Message, Piece, Query, Tally, Usage
+
+log = logging.getLogger(__name__)
+
+# Above this many characters a prompt is tokenised in a thread, so that one long query does not hold up all others.
+_INLINE_CHARACTERS: Final = 16_384
+
+
+class Engine(Protocol):
+    """What the service needs of the engine; TritonClient is one."""
+
+    def generate(self, generation: Generation) -> AsyncGenerator[Piece, None]:
+        """Yield the pieces of a reply; closing the iterator cancels the engine's work."""
+
+
+class Reply:
+    """One reply while it grows."""
+
+    def __init__(self, prompt_tokens: int, pieces: AsyncIterator[Piece], text: ReplyText) -> None:
+        self.prompt_tokens = prompt_tokens
+        self.tally = Tally()
+        self.on_first_token: Callable[[], None] = lambda: None
+        self._pieces = pieces
+        self._text = text
+
+    async def texts(self) -> AsyncGenerator[str, None]:
+        """Yield the reply's text as it becomes certain; afterwards `tally` is final."""
+        async for piece in self._pieces:
+            if not self.tally.tokens:
+                self.on_first_token()
+            self.tally.add(piece)
+            text = self._text.push(piece.token_ids)
+            if text:
+                yield text
+            if self._text.stopped:
+                self.tally.finish = Finish.STOP
+                return
+        rest = self._text.flush()
+        if rest:
+            yield rest
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens read and produced so far."""
+        return Usage(self.prompt_tokens, self.tally.tokens)
+
+
+class Service:
+    """Answers queries with one engine."""
+
+    def __init__(
+        self,
+        spec: EngineSpec,
+        chat: Chat,
+        engine: Engine,
+        admission: Admission,
+        metrics: Metrics,
+        on_engine_error: Callable[[], None],
+    ) -> None:
+        """`on_engine_error` hears that the engine failed a query, so that it is looked at before its next canary."""
+        self.spec = spec
+        self._chat = chat
+        self._engine = engine
+        self._admission = admission
+        self._metrics = metrics
+        self._on_engine_error = on_engine_error
+
+    def serves(self, model: str) -> bool:
+        """Return whether a query for this model name is for us."""
+        return model in (self.spec.model_name, self.spec.deployment)
+
+    @asynccontextmanager
+    async def answer(self, query: Query, deadline_seconds: float | None) -> AsyncIterator[Reply]:
+        """Hold a seat and a reply while the block runs; leaving it early cancels the engine's work.
+
+        Raises:
+            RefusalError: 400 bad prompt, 429 full, 503 draining or engine failure, 504 deadline.
+        """
+        arrival = time.monotonic()
+        async with self._admission.seat(deadline_seconds):
+            generation = await self._generation(query)
+            async with aclosing(self._engine.generate(generation)) as pieces:
+                reply = Reply(len(generation.input_ids), pieces, self._chat.reply(query.stops))
+                reply.on_first_token = lambda: self._metrics.first_token_seconds.observe(time.monotonic() - arrival)
+                try:
+                    yield reply
+                except EngineError as error:
+                    raise self._engine_failed(error) from None
+                finally:
+                    self._metrics.count_answer(reply.prompt_tokens, reply.tally)
+
+    def canary(self) -> Generation:
+        """Return a real, short query of one token."""
+        return Generation(self._chat.prompt_ids([Message("user", "?")]), max_tokens=1)
+
+    async def _generation(self, query: Query) -> Generation:
+        ids = await self._prompt_ids(query.messages)
+        room = self.spec.max_sequence_tokens - len(ids)
+        if room < 1:
+            limit = self.spec.max_sequence_tokens
+            message = f"the prompt has {len(ids)} tokens; this model takes {limit} tokens, at least one for the answer"
+            raise RefusalError(400, message, code="context_length_exceeded", param="messages")
+        wanted = query.max_tokens or self._chat.format.default_max_tokens
+        return Generation(ids, min(wanted, room), query.temperature, query.seed)
+
+    async def _prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+        try:
+            if sum(len(message.content) for message in messages) > _INLINE_CHARACTERS:
+                return await asyncio.to_thread(self._chat.prompt_ids, messages)
+            return self._chat.prompt_ids(messages)
+        except KeyError as error:
+            message = f"this model knows no role {error}; it knows {', '.join(self._chat.format.roles)}"
+            raise RefusalError(400, message, code="invalid_value", param="messages") from None
+
+    def _engine_failed(self, error: EngineError) -> RefusalError:
+        log.warning("the engine failed a query: %s", error)
+        self._on_engine_error()
+        return RefusalError(503, f"the engine failed: {error}", code="engine_failed")

@@ -1,0 +1,83 @@
+"""How a generation is said in tensors, and how a response is read: one dialect per backend. Pure.
+
+| dialect | inputs | outputs |
+|---|---|---|
+| Native (CPU engine) | input_ids, max_tokens, temperature, seed | token_ids, logprobs, finish_reason |
+| TensorRT-LLM (leading 1) | input_ids, input_lengths, request_output_len ... | output_ids, output_log_probs |
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from tritonclient.grpc import InferInput
+
+from autoglm_api.spec import Backend
+from autoglm_node.query import Finish, Generation, Piece
+
+Arrays = Mapping[str, np.ndarray[Any, Any]]
+_TYPES: Final = {"INT32": np.int32, "INT64": np.int64, "UINT64": np.uint64, "FP32": np.float32, "BOOL": np.bool_}
+
+
+class Dialect(NamedTuple):
+    """Both directions of one backend; `read` gets the output tensors that are present."""
+
+    write: Callable[[Generation], list[InferInput]]
+    read: Callable[[Arrays], Piece]
+
+
+def dialect_for(backend: Backend, stop_ids: Sequence[int]) -> Dialect:
+    """Return the dialect of a backend; `stop_ids` are the tokens that end a reply."""
+    if backend is Backend.ONNX_RUNTIME:
+        return Dialect(_write_native, _read_native)
+    ends = frozenset(stop_ids)
+    return Dialect(lambda generation: _write_tensorrt_llm(generation, stop_ids[0]), lambda it: _read_batched(it, ends))
+
+
+def _write_native(generation: Generation) -> list[InferInput]:
+    return [
+        _tensor("input_ids", "INT32", generation.input_ids),
+        _tensor("max_tokens", "INT32", [generation.max_tokens]),
+        _tensor("temperature", "FP32", [generation.temperature]),
+        _tensor("seed", "INT64", [generation.seed]),
+    ]
+
+
+def _read_native(arrays: Arrays) -> Piece:
+    return Piece(
+        tuple(arrays["token_ids"].tolist()),
+        tuple(arrays["logprobs"].tolist()),
+        Finish(int(arrays["finish_reason"][0])),
+    )
+
+
+def _write_tensorrt_llm(generation: Generation, end_id: int) -> list[InferInput]:
+    return [
+        _tensor("input_ids", "INT32", [generation.input_ids]),
+        _tensor("input_lengths", "INT32", [[len(generation.input_ids)]]),
+        _tensor("request_output_len", "INT32", [[generation.max_tokens]]),
+        _tensor("end_id", "INT32", [[end_id]]),
+        _tensor("pad_id", "INT32", [[end_id]]),
+        # The backend takes no temperature of 0; 1 with its default top-k of 1 is greedy.
+        _tensor("temperature", "FP32", [[generation.temperature or 1.0]]),
+        _tensor("random_seed", "UINT64", [[generation.seed]]),
+        _tensor("return_log_probs", "BOOL", [[True]]),
+        _tensor("streaming", "BOOL", [[True]]),
+    ]
+
+
+def _read_batched(arrays: Arrays, ends: frozenset[int]) -> Piece:
+    """Read one beam of one query; the end of the stream, not a tensor, says that the length was reached."""
+    ids = arrays["output_ids"].ravel().tolist()
+    logprobs = arrays.get("output_log_probs")
+    scores = [0.0] * len(ids) if logprobs is None else logprobs.ravel().tolist()
+    kept = [(token, score) for token, score in zip(ids, scores, strict=False) if token not in ends]
+    finish = Finish.STOP if len(kept) < len(ids) else Finish.NONE
+    return Piece(tuple(token for token, _ in kept), tuple(score for _, score in kept), finish)
+
+
+def _tensor(name: str, datatype: str, values: Sequence[Any]) -> InferInput:
+    array: np.ndarray[Any, Any] = np.asarray(values, dtype=_TYPES[datatype])
+    tensor = InferInput(name, list(array.shape), datatype)
+    tensor.set_data_from_numpy(array)
+    return tensor

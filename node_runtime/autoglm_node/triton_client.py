@@ -1,0 +1,105 @@
+"""Triton as the front speaks to it: gRPC on loopback, one stream per query."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any, Final
+
+import grpc
+from tritonclient.grpc import InferResult
+from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from autoglm_node.failure import EngineError
+from autoglm_node.query import Finish, Generation, Piece
+from autoglm_node.tensors import Dialect
+
+_POLL_SECONDS: Final = 0.05
+
+
+class TritonClient:
+    """One model of a Triton server; every method raises EngineError with Triton's own words."""
+
+    def __init__(self, address: str, model: str, dialect: Dialect) -> None:
+        """Speak to the gRPC `address` (host:port) about `model`."""
+        self._client = InferenceServerClient(address)
+        self._model = model
+        self._dialect = dialect
+        self.tokens_seen = 0  # of all queries; that it grows shows that the engine lives
+
+    async def wait_live(self, seconds: float) -> None:
+        """Return when the server answers; EngineError when it does not within the time."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not await self._is_live():  # noqa: ASYNC110 - another process gives no event to wait for
+                    await asyncio.sleep(_POLL_SECONDS)
+        except TimeoutError:
+            raise EngineError(f"Triton did not answer within {seconds:g} s") from None
+
+    async def load(self, seconds: float) -> None:
+        """Load the model; returns when it is ready."""
+        await _told(self._client.load_model(self._model, client_timeout=seconds))
+        if not await _told(self._client.is_model_ready(self._model, client_timeout=seconds)):
+            raise EngineError(f"Triton loaded {self._model} but does not call it ready")
+
+    async def unload(self, seconds: float) -> None:
+        """Unload the model; the engine's process ends."""
+        await _told(self._client.unload_model(self._model, client_timeout=seconds))
+
+    async def generate(self, generation: Generation) -> AsyncGenerator[Piece, None]:
+        """Yield the pieces of a reply; the last one says why it ended. Closing the iterator cancels the engine."""
+        stream = self._client.stream_infer(self._requests(generation))
+        produced = 0
+        try:
+            async for piece in self._pieces(stream):
+                produced += len(piece.token_ids)
+                yield piece
+                if piece.finish:
+                    return
+            # The TensorRT-LLM backend just ends the stream.
+            yield Piece((), (), Finish.LENGTH if produced >= generation.max_tokens else Finish.STOP)
+        except InferenceServerException as error:
+            raise EngineError(error.message()) from None
+        except grpc.aio.AioRpcError as error:
+            raise EngineError(error.details() or "the stream to Triton broke") from None
+        finally:
+            stream.cancel()
+
+    async def first_token(self, generation: Generation) -> None:
+        """Let the engine produce one token, whatever it is."""
+        async with aclosing(self.generate(generation)) as pieces:
+            async for _ in pieces:
+                return
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._client.close()
+
+    async def _is_live(self) -> bool:
+        try:
+            return bool(await self._client.is_server_live())
+        except InferenceServerException:
+            return False
+
+    async def _requests(self, generation: Generation) -> AsyncIterator[dict[str, Any]]:
+        yield {"model_name": self._model, "inputs": self._dialect.write(generation)}
+
+    async def _pieces(self, stream: Any) -> AsyncIterator[Piece]:
+        async for result, error in stream:
+            if error is not None:
+                raise error
+            piece = self._dialect.read(_arrays(result))
+            self.tokens_seen += len(piece.token_ids)
+            yield piece
+
+
+def _arrays(result: InferResult) -> dict[str, Any]:
+    return {output.name: result.as_numpy(output.name) for output in result.get_response().outputs}
+
+
+async def _told(call: Any) -> Any:
+    """Await a call of the client, its errors translated."""
+    try:
+        return await call
+    except InferenceServerException as error:
+        raise EngineError(error.message()) from None

@@ -1,0 +1,104 @@
+"""One running Triton with one model: started, loaded, looked at, healed, stopped."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+from autoglm_api.config import EngineSpec
+from autoglm_node import repository
+from autoglm_node.failure import EngineError
+from autoglm_node.health import Canary
+from autoglm_node.processes import Child, remove_shared_memory
+from autoglm_node.query import Generation
+from autoglm_node.settings import Settings
+from autoglm_node.tensors import dialect_for
+from autoglm_node.triton_client import TritonClient
+from autoglm_node.triton_server import backends_for, command_for, environment_for
+
+log = logging.getLogger(__name__)
+
+LIVE_SECONDS: Final = 60.0
+LOAD_SECONDS: Final = 1800.0  # large engines; the startup probe is what really bounds it
+UNLOAD_SECONDS: Final = 60.0
+WARM_UP_SECONDS: Final = 120.0
+CANARY_SECONDS: Final = 5.0
+STOP_SECONDS: Final = 6.0  # an idle Triton takes 4-5 s to end
+
+
+class TritonHost:
+    """Owns Triton's process group, its connection and its shared memory."""
+
+    def __init__(self, spec: EngineSpec, settings: Settings, stop_ids: Sequence[int]) -> None:
+        """Start Triton on an existing model repository; nothing is loaded yet."""
+        self._shared_memory = f"autoglm_{os.getpid()}_"
+        backends = backends_for(spec, settings.triton_dir, settings.work_dir)
+        command = command_for(
+            spec,
+            settings.triton_dir,
+            backends,
+            settings.work_dir / repository.DIRECTORY,
+            settings.triton,
+            self._shared_memory,
+        )
+        self._child = Child(command, environment_for(settings.triton_dir, os.environ))
+        self._watch = asyncio.create_task(self._child.watch())
+        dialect = dialect_for(spec.backend, stop_ids)
+        self.client = TritonClient(f"127.0.0.1:{settings.triton.grpc}", spec.model_name, dialect)
+        self.canary_seconds = 0.0
+
+    @property
+    def exit_code(self) -> asyncio.Future[int]:
+        """Done when Triton itself has ended."""
+        return self._child.exit_code
+
+    async def load(self) -> None:
+        """Wait for Triton and load the model; EngineError carries the reason of a failure."""
+        await self.client.wait_live(LIVE_SECONDS)
+        await self.client.load(LOAD_SECONDS)
+
+    async def warm_up(self, generation: Generation) -> None:
+        """Run one real query; the first one is the slowest. EngineError when there is no token."""
+        try:
+            async with asyncio.timeout(WARM_UP_SECONDS):
+                await self.client.first_token(generation)
+        except TimeoutError:
+            raise EngineError(f"the first query had no token within {WARM_UP_SECONDS:g} s") from None
+
+    async def canary(self, generation: Generation) -> Canary:
+        """Run one real query with a deadline and say how it went."""
+        before, start = self.client.tokens_seen, time.monotonic()
+        try:
+            async with asyncio.timeout(CANARY_SECONDS):
+                await self.client.first_token(generation)
+        except EngineError as error:
+            log.warning("canary failed: %s", error)
+            return Canary.FAILED
+        except TimeoutError:
+            busy = self.client.tokens_seen > before
+            log.warning(
+                "canary had no token within %g s, other queries %s", CANARY_SECONDS, "did" if busy else "neither"
+            )
+            return Canary.BUSY if busy else Canary.FAILED
+        finally:
+            self.canary_seconds = time.monotonic() - start
+        return Canary.ANSWERED
+
+    async def reload(self, generation: Generation) -> None:
+        """Replace the engine's process: unload, load, one query. EngineError when it does not come back."""
+        # A dead engine may refuse to be unloaded cleanly; whether it came back is what counts.
+        with suppress(EngineError):
+            await self.client.unload(UNLOAD_SECONDS)
+        await self.client.load(LOAD_SECONDS)
+        await self.warm_up(generation)
+
+    async def stop(self) -> None:
+        """End Triton and everything it started; nobody may be attached any more."""
+        await self.client.close()
+        await self._child.stop(STOP_SECONDS)
+        await self._watch
+        removed = remove_shared_memory(self._shared_memory)
+        log.info("Triton has ended (exit code %d); %d shared memory regions removed", self._watch.result(), removed)

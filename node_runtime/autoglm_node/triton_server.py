@@ -1,0 +1,72 @@
+"""How Triton is started: its command line, its environment and its backends' directory."""
+
+import os
+import shutil
+import sys
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+
+from autoglm_api.config import EngineSpec
+from autoglm_api.spec import Backend
+from autoglm_node.settings import TritonPorts
+from autoglm_node.validate import TRITON_BACKENDS
+
+
+def command_for(
+    spec: EngineSpec, triton_dir: Path, backends: Path, repository: Path, ports: TritonPorts, shared_memory: str
+) -> list[str]:
+    """Return Triton's command line: everything on loopback, models loaded only when told.
+
+    `shared_memory` prefixes the names of its regions in /dev/shm, so that they can be found and removed.
+    """
+    command = [
+        str(triton_dir / "bin" / "tritonserver"),
+        f"--model-repository={repository}",
+        f"--backend-directory={backends}",
+        "--model-control-mode=explicit",
+        "--http-address=127.0.0.1",
+        f"--http-port={ports.http}",
+        "--http-thread-count=1",
+        "--grpc-address=127.0.0.1",
+        f"--grpc-port={ports.grpc}",
+        "--metrics-address=127.0.0.1",
+        f"--metrics-port={ports.metrics}",
+        "--exit-timeout-secs=5",  # it is stopped only when nothing is in flight
+        "--log-info=false",
+        "--disable-auto-complete-config",
+    ]
+    if spec.backend is Backend.ONNX_RUNTIME:
+        command.append(f"--backend-config=python,shm-region-prefix-name={shared_memory}")
+    if spec.gpus == 0:
+        command += ["--allow-gpu-metrics=false", "--pinned-memory-pool-byte-size=0"]
+    return command
+
+
+def environment_for(triton_dir: Path, outer: Mapping[str, str]) -> dict[str, str]:
+    """Return Triton's environment.
+
+    The Python backend's stub takes its packages from the `python3` on PATH, which must be ours; and our libpython has
+    to come first, or the stub loads the distribution's library with our standard library and fails on import.
+    """
+    libraries = [sysconfig.get_config_var("LIBDIR") or "", str(triton_dir / "lib"), outer.get("LD_LIBRARY_PATH", "")]
+    return {
+        **outer,
+        "LD_LIBRARY_PATH": ":".join(part for part in libraries if part),
+        "PATH": f"{Path(sys.executable).parent}:{outer.get('PATH', os.defpath)}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def backends_for(spec: EngineSpec, triton_dir: Path, work_dir: Path) -> Path:
+    """Return a backends' directory that Triton can use.
+
+    The Python backend wants to own its directory; in an image that belongs to root it is copied (4 MB).
+    """
+    original = triton_dir / "backends"
+    name = TRITON_BACKENDS[spec.backend]
+    if spec.backend is not Backend.ONNX_RUNTIME or os.access(original / name, os.W_OK):
+        return original
+    copy = work_dir / "backends"
+    shutil.copytree(original / name, copy / name, dirs_exist_ok=True)
+    return copy
