@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import psutil
 
@@ -34,6 +35,10 @@ class Program:
     env: Mapping[str, str] = field(default_factory=dict)
 
 
+# They are meant to outlive this process; Python would warn of a running child that it may forget.
+_started: Final[list[subprocess.Popen[bytes]]] = []
+
+
 def start(run: RunDir, program: Program) -> None:
     """Start the program detached, unless it runs already; its output goes to `logs/<name>.log`."""
     if find(run, program.name) is not None:
@@ -47,6 +52,7 @@ def start(run: RunDir, program: Program) -> None:
             env={**os.environ, **program.env},
             start_new_session=True,
         )
+    _started.append(child)
     _remember(run, program.name, psutil.Process(child.pid))
 
 
