@@ -112,6 +112,12 @@ class Connection(asyncio.Protocol):
         address = None if self._transport is None else self._transport.get_extra_info("peername")
         return str(address[0]) if address else ""
 
+    @property
+    def local(self) -> str:
+        """The address of ours that the client has connected to; empty when it is unknown."""
+        address = None if self._transport is None else self._transport.get_extra_info("sockname")
+        return str(address[0]) if address else ""
+
     # --- for the server ---------------------------------------------------------------------------
     @property
     def is_idle(self) -> bool:

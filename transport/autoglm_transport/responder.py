@@ -35,6 +35,11 @@ class Responder:
         return self._connection.peer
 
     @property
+    def local(self) -> str:
+        """The address of ours that the client has connected to; empty when it is unknown."""
+        return self._connection.local
+
+    @property
     def disconnected(self) -> asyncio.Event:
         """Set when the client has closed its connection."""
         if self._disconnected is None:
@@ -97,11 +102,12 @@ class Responder:
     def _head(self, status: int, pairs: list[Pair]) -> bytes:
         if self.started:
             raise RuntimeError("this request has been answered already")
-        self.started = True
         self._bodiless = self._bodiless or status in BODILESS
         self.keep_alive = self.keep_alive and self._connection.may_keep_alive()
         if not self.keep_alive:
             pairs.append(("connection", "close"))
         elif self._http10:
             pairs.append(("connection", "keep-alive"))
-        return encode_head(status_line(status), pairs)
+        head = encode_head(status_line(status), pairs)
+        self.started = True
+        return head
