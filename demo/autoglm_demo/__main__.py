@@ -13,13 +13,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from autoglm_demo import sale
 from autoglm_demo.ground import GroundError
 from autoglm_demo.page import duration
 from autoglm_demo.play import Play
 from autoglm_demo.screen import Screen
+from autoglm_demo.script import NODES
 from autoglm_localcluster import provider
 from autoglm_localcluster.cluster import Cluster, KubectlError
+from autoglm_localcluster.local import BusyError
 from autoglm_localcluster.paths import REPOSITORY
 
 CLUSTER_NAME = "demo"
@@ -47,8 +48,10 @@ def main(
     screen = Screen(Console())
     play = Play.begin(screen, flash_sale=not skip_flash_sale)
     try:
-        with _clusters(screen, keep=keep) as running:
+        with _cluster(screen, keep=keep) as running:
             _perform(play, running)
+    except BusyError as error:
+        play.fail(str(error))
     except KeyboardInterrupt:
         screen.say("interrupted")
         sys.exit(INTERRUPTED)
@@ -57,6 +60,9 @@ def main(
 
 
 def _perform(play: Play, cluster: Cluster) -> None:
+    if not cluster.has_node:
+        play.fail("the demo runs real pods, which this machine cannot; with a Docker engine it uses kind")
+        return
     try:
         asyncio.run(play.perform(cluster))
     except (GroundError, KubectlError, TimeoutError) as error:
@@ -66,15 +72,18 @@ def _perform(play: Play, cluster: Cluster) -> None:
 
 
 @contextmanager
-def _clusters(screen: Screen, *, keep: bool) -> Iterator[Cluster]:
+def _cluster(screen: Screen, *, keep: bool) -> Iterator[Cluster]:
     """The demo's cluster; taken down at the end, also after Ctrl-C, unless it is to be kept."""
     signal.signal(signal.SIGTERM, _interrupt)
     screen.heading("Starting the cluster")
     try:
-        yield provider.up(CLUSTER_NAME, node=True, fake_nodes=sale.NODES)
+        yield provider.up(CLUSTER_NAME, node=True, fake_nodes=NODES)
+    except BusyError:
+        keep = True  # there is nothing of ours to take down
+        raise
     finally:
         if keep:
-            screen.say(f"the cluster stays: python -m autoglm_localcluster env --name {CLUSTER_NAME}")
+            screen.say(f"the cluster, if any, stays: python -m autoglm_localcluster env --name {CLUSTER_NAME}")
         else:
             screen.heading("Taking the cluster down")
             provider.down(CLUSTER_NAME)

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -11,19 +10,9 @@ from typing import Any
 from kubernetes.aio import client, config
 
 from autoglm_api import names
-from autoglm_api.status import ConditionStatus, ConditionType
-from autoglm_demo.samples import PoolSample
+from autoglm_demo.view import View, view_of
 
 LOOK_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """One deployment's status at a moment; `why` is the message of its Ready condition."""
-
-    ready: bool
-    why: str
-    pools: tuple[PoolSample, ...]
 
 
 class Kube:
@@ -65,20 +54,6 @@ async def connected(kubeconfig: Path) -> AsyncIterator[Kube]:
     """Connect with a kubeconfig file."""
     async with await config.new_client_from_config(config_file=str(kubeconfig)) as api:
         yield Kube(api)
-
-
-def view_of(body: dict[str, Any]) -> View:
-    """Read an AutoGLMDeployment as the API server returns it; a status for an older generation is not ready."""
-    status = body.get("status") or {}
-    conditions = {one["type"]: one for one in status.get("conditions") or ()}
-    ready = conditions.get(ConditionType.READY, {})
-    current = status.get("observedGeneration") == body["metadata"].get("generation")
-    pools = tuple(
-        PoolSample(one["name"], one.get("readyReplicas", 0), one.get("desiredReplicas", 0))
-        for one in status.get("pools") or ()
-    )
-    why = ready.get("message", "no status yet") if current else "the operator has not seen this generation yet"
-    return View(current and ready.get("status") == ConditionStatus.TRUE, why, pools)
 
 
 async def wait_ready(kube: Kube, namespace: str, name: str, within_seconds: float) -> View:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Any
 
 import orjson
@@ -11,7 +12,7 @@ import orjson
 from autoglm_api import names
 from autoglm_demo.records import OK_STATUS, Record
 from autoglm_demo.wire import Answer, Wire
-from autoglm_shop.task import Kind, Query, score
+from autoglm_shop.task import Kind, Query, demo_queries, score
 
 EVENT_PREFIX = b"data: "
 LAST_EVENT = b"[DONE]"
@@ -111,6 +112,11 @@ class Traffic:
             simulated=answer.headers.get(names.HEADER_SIMULATED) == "true",
             error=error,
         )
+
+
+def endless(seed: int, kind: Kind, among: int = 400) -> Iterator[Query]:
+    """Held-out queries of one kind without end: different ones, over and over."""
+    return cycle([query for query in demo_queries(seed, among) if query.kind is kind])
 
 
 def chat_body(model: str, query: Query, *, stream: bool = False) -> bytes:

@@ -12,10 +12,9 @@ from autoglm_demo.kube import connected, wait_ready
 from autoglm_demo.page import page
 from autoglm_demo.plots import phase_svg
 from autoglm_demo.screen import Screen
+from autoglm_demo.script import READY_SECONDS, SALE, SHOP, Target
 from autoglm_demo.stage import Stage
 from autoglm_localcluster.cluster import Cluster
-
-READY_SECONDS = 180.0
 
 
 @dataclass(slots=True)
@@ -61,19 +60,19 @@ class Play:
             self.screen.heading("Installing the chart and applying the examples")
             ground.install(cluster)
             self.screen.say("  the operator runs: helm install autoglm charts/autoglm")
-            shop = ground.apply_example(cluster, two_pools.EXAMPLE)
-            await self._ready(stage, two_pools.SHOP.namespace, two_pools.SHOP.name)
+            shop = ground.apply_example(cluster, SHOP.example)
+            await self._ready(stage, SHOP)
             await two_pools.questions(stage, shop)
-            sale_spec = ground.apply_example(cluster, sale.EXAMPLE) if self.flash_sale else None
+            sale_spec = ground.apply_example(cluster, SALE.example) if self.flash_sale else None
             await two_pools.peak(stage, shop)
             if sale_spec is not None:
-                await self._ready(stage, sale.SALE.namespace, sale.SALE.name)
+                await self._ready(stage, SALE)
                 await sale.flash_sale_phase(stage, sale_spec)
 
-    async def _ready(self, stage: Stage, namespace: str, name: str) -> None:
+    async def _ready(self, stage: Stage, target: Target) -> None:
         began = monotonic()
-        await wait_ready(stage.kube, namespace, name, READY_SECONDS)
-        self.screen.say(f"  {namespace}/{name} is Ready after {monotonic() - began:.0f} s")
+        await wait_ready(stage.kube, target.namespace, target.name, READY_SECONDS)
+        self.screen.say(f"  {target.namespace}/{target.name} is Ready after {monotonic() - began:.0f} s")
 
     def report(self, cluster: Cluster, folder: Path) -> Path:
         """Write `report.html` and `figures.json` and return the page's path."""

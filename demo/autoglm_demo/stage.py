@@ -1,10 +1,9 @@
 """What the phases of the demo share: the cluster, the screen, and how a deployment is watched while traffic runs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from itertools import cycle
 from time import monotonic
 
 from autoglm_demo.figures import Phase
@@ -12,16 +11,8 @@ from autoglm_demo.kube import LOOK_SECONDS, Kube
 from autoglm_demo.load import Traffic
 from autoglm_demo.samples import Sample
 from autoglm_demo.screen import Screen
+from autoglm_demo.script import Target
 from autoglm_localcluster.cluster import Cluster
-from autoglm_shop.task import Kind, Query, demo_queries
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A deployment under test."""
-
-    namespace: str
-    name: str
 
 
 @dataclass(slots=True)
@@ -78,8 +69,3 @@ async def until(condition: Callable[[], bool], within_seconds: float) -> bool:
             return False
         await asyncio.sleep(LOOK_SECONDS / 2)
     return True
-
-
-def endless(seed: int, kind: Kind, among: int = 400) -> Iterator[Query]:
-    """Held-out queries of one kind without end: different ones, over and over."""
-    return cycle([query for query in demo_queries(seed, among) if query.kind is kind])

@@ -7,9 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from autoglm_api import names
-from autoglm_demo.load import Traffic
+from autoglm_demo.load import Traffic, endless
 from autoglm_demo.records import failures
-from autoglm_demo.stage import endless
 from autoglm_shop.task import Kind
 from support.shops import NAME, Opener, Shop, eventually, pool
 

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from autoglm_api import names
+from autoglm_demo.load import endless
 from autoglm_demo.records import failures
-from autoglm_demo.stage import endless
 from autoglm_shop.task import Kind
 from support.shops import NAME, Opener, Shop, pool
 

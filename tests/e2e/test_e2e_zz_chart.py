@@ -6,8 +6,8 @@ import pytest
 
 from autoglm_api import names
 from autoglm_demo import ground
+from autoglm_demo.load import endless
 from autoglm_demo.records import failures
-from autoglm_demo.stage import endless
 from autoglm_localcluster.cluster import Cluster
 from autoglm_shop.task import Kind
 from support.shops import NAME, Opener, Shop, gone, pool

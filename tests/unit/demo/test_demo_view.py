@@ -3,11 +3,11 @@ from typing import Any
 import pytest
 
 from autoglm_demo.figures import Phase
-from autoglm_demo.kube import view_of
+from autoglm_demo.load import endless
 from autoglm_demo.records import Record
 from autoglm_demo.samples import PoolSample, Sample
 from autoglm_demo.screen import line_of
-from autoglm_demo.stage import endless
+from autoglm_demo.view import view_of
 from autoglm_shop.task import Kind
 
 
