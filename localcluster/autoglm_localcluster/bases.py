@@ -42,24 +42,6 @@ def root_filesystem() -> Path:
     return folder
 
 
-def debian_program(package: str, path: str, target: Path) -> None:
-    """Put one program of a Debian package below the target directory, without installing the package.
-
-    Raises:
-        BuildError: the package could not be downloaded or unpacked.
-    """
-    downloads = cache_dir() / "debian"
-    downloads.mkdir(parents=True, exist_ok=True)
-    if not list(downloads.glob(f"{package}_*.deb")):
-        _run(["apt-get", "download", "-q", package], cwd=downloads)
-    archive = next(downloads.glob(f"{package}_*.deb"))
-    unpacked = downloads / package
-    _run(["dpkg-deb", "--extract", str(archive), str(unpacked)])
-    (target / path).parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(unpacked / path, target / path)
-    shutil.rmtree(unpacked)
-
-
 def _debootstrap(target: Path) -> None:
     _run(["debootstrap", "--variant=minbase", f"--include={','.join(_PACKAGES)}", _SUITE, str(target)])
 
@@ -71,8 +53,7 @@ def _slim(root: Path) -> None:
     (root / "var/log").chmod(0o755)
 
 
-def _run(command: list[str], *, cwd: Path | None = None) -> None:
-    # apt's own user may not enter our cache, so it downloads as the user who asks.
-    result = subprocess.run(["nice", *command], cwd=cwd, capture_output=True, text=True, check=False)
+def _run(command: list[str]) -> None:
+    result = subprocess.run(["nice", *command], capture_output=True, text=True, check=False)
     if result.returncode != 0:
         raise BuildError(f"{command[0]} failed:\n{(result.stdout + result.stderr)[-2000:]}")

@@ -82,9 +82,7 @@ def _fill_pause(context: Path) -> None:
 
 
 def _fill_prometheus(context: Path) -> None:
-    (context / "rootfs").mkdir()
-    if shutil.which("apt-get"):
-        bases.debian_program("prometheus", "usr/bin/prometheus", context / "rootfs")
+    shutil.copy(toolchain.PROMETHEUS.path, context / "prometheus")
 
 
 def _local(name: str, base: str | None, fill: Callable[[Path], None], *, is_loaded: bool = True) -> Image:
@@ -95,7 +93,7 @@ def _local(name: str, base: str | None, fill: Callable[[Path], None], *, is_load
 PYTHON_BASE: Final = _local("python-base", None, _fill_python_base, is_loaded=False)
 TRITON_BASE: Final = _local("triton-base", _PYTHON_BASE, _fill_triton, is_loaded=False)
 PAUSE: Final = _local("pause", None, _fill_pause)
-PROMETHEUS: Final = _local("prometheus", _PYTHON_BASE, _fill_prometheus)
+PROMETHEUS: Final = _local("prometheus", None, _fill_prometheus)
 OPERATOR: Final = _process("operator", "autoglm_api", "autoglm_operator", base=_PYTHON_BASE)
 GATEWAY: Final = _process("gateway", "autoglm_api", "autoglm_transport", "autoglm_gateway", base=_PYTHON_BASE)
 NODE: Final = _process(

@@ -15,15 +15,19 @@ _FORWARDING: Final = Path("/proc/sys/net/ipv4/ip_forward")
 _NETNS_DIR: Final = Path("/run/netns")
 
 
-def prepare(memory: Path) -> None:
-    """Create the link and the Service route, and let the host forward; remembers the old forwarding switch."""
-    if not memory.exists():
-        memory.write_text(_FORWARDING.read_text())
-    _FORWARDING.write_text("1\n")
+def prepare_link() -> None:
+    """Create the link that holds the node's address; the API server listens there."""
     if not _link_exists(layout.BRIDGE):
         ip("link", "add", layout.BRIDGE, "type", "bridge")
         ip("address", "add", f"{layout.NODE_ADDRESS}/32", "dev", layout.BRIDGE)
         ip("link", "set", layout.BRIDGE, "up")
+
+
+def prepare(memory: Path) -> None:
+    """Add the Service route and let the host forward; the file remembers the old forwarding switch."""
+    if not memory.exists():
+        memory.write_text(_FORWARDING.read_text())
+    _FORWARDING.write_text("1\n")
     # An unmatched Service address must never leave the machine by the default route.
     ip("route", "replace", layout.SERVICE_RANGE, "dev", layout.BRIDGE, "src", layout.NODE_ADDRESS)
 

@@ -4,6 +4,7 @@ import datetime as dt
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -48,8 +49,8 @@ def start_runtime(run: RunDir, host: Host) -> None:
     raise TimeoutError(f"containerd was not ready within {_START_SECONDS} s:\n{processes.tail(run, CONTAINERD)}")
 
 
-def start(cluster: Cluster, host: Host) -> None:
-    """Join the real node to the cluster and return once it is Ready."""
+def start(cluster: Cluster, host: Host) -> Cluster:
+    """Join the real node to the cluster; returns the cluster, with its node Ready."""
     run = cluster.run
     _write_files(run, host, cluster.server_url)
     for program in _programs(run):
@@ -58,8 +59,15 @@ def start(cluster: Cluster, host: Host) -> None:
         for name in _PROGRAMS:
             processes.check(run, name)
         if _is_ready(cluster):
-            return
+            joined = replace(cluster, has_node=True)
+            joined.save()
+            return joined
     raise TimeoutError(f"the node was not Ready within {_START_SECONDS} s:\n{processes.tail(run, KUBELET)}")
+
+
+def is_running(run: RunDir) -> bool:
+    """Whether all programs of the node run."""
+    return all(processes.find(run, name) for name in _PROGRAMS)
 
 
 def import_image(run: RunDir, archive: Path) -> None:
@@ -68,7 +76,7 @@ def import_image(run: RunDir, archive: Path) -> None:
     Raises:
         RuntimeError: containerd refused it.
     """
-    result = _ctr(run, "-n", _NAMESPACE, "images", "import", "--no-unpack=false", str(archive))
+    result = _ctr(run, "-n", _NAMESPACE, "images", "import", str(archive))
     if result.returncode != 0:
         raise RuntimeError(f"importing {archive.name} failed: {result.stderr}")
 
@@ -76,8 +84,6 @@ def import_image(run: RunDir, archive: Path) -> None:
 def stop(run: RunDir) -> None:
     """Stop the node: kubelet first, then its containers, then containerd, then what they left mounted."""
     processes.stop(run, (KUBELET, KUBE_PROXY, COREDNS))
-    if processes.find(run, CONTAINERD) is not None:
-        _ctr(run, "-n", _NAMESPACE, "tasks", "kill", "--all", "--signal", "KILL")
     processes.stop(run, (CONTAINERD,))
     _end_shims(run)
     unmount_below(run.root)

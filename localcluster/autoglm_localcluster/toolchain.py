@@ -41,6 +41,7 @@ class GoPackage:
     """A published Go program."""
 
     path: str
+    tags: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,19 @@ SHIM: Final = Tool(
     "a Go build, seconds",
 )
 CTR: Final = Tool("ctr", "2.4.2", GoPackage("github.com/containerd/containerd/v2/cmd/ctr"), "a Go build, seconds")
+# Debian's Prometheus is built without the discovery of Kubernetes pods; this one has that discovery alone.
+PROMETHEUS: Final = Tool(
+    "prometheus",
+    "0.316.0",
+    GoPackage("github.com/prometheus/prometheus/cmd/prometheus", "remove_all_sd,enable_kubernetes_sd"),
+    "a Go build, 2 to 4 minutes once",
+)
 KUBECTL: Final = Tool("kubectl", bundle.KUBECTL_VERSION, Bundled(), "a 37 MB download once")
 HELM: Final = Tool("helm", bundle.HELM_VERSION, Bundled(), "the same download as kubectl")
 
 CONTROL_PLANE_TOOLS: Final = (KUBE, KWOK, KUBECTL, HELM)
-NODE_TOOLS: Final = (CONTAINERD, SHIM, CTR, COREDNS, PAUSE)
+NODE_TOOLS: Final = (CONTAINERD, SHIM, CTR, COREDNS)
+IMAGE_TOOLS: Final = (PAUSE, PROMETHEUS)
 CLIENT_TOOLS: Final = (KUBECTL, HELM)
 
 
@@ -148,7 +157,10 @@ def _go_build(tool: Tool, module: GoModule) -> None:
 
 def _go_install(tool: Tool, package: GoPackage) -> None:
     staging = tool.path.parent / f"staging-{os.getpid()}"
-    _go(["install", *_go_flags(""), f"{package.path}@v{tool.version}"], env={"GOBIN": str(staging)})
+    _go(
+        ["install", *_go_flags(""), "-tags", package.tags, f"{package.path}@v{tool.version}"],
+        env={"GOBIN": str(staging)},
+    )
     (staging / tool.name).rename(tool.path)
     staging.rmdir()
 

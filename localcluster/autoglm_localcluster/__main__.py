@@ -1,0 +1,5 @@
+"""`python -m autoglm_localcluster`."""
+
+from autoglm_localcluster.cli import app
+
+app()
