@@ -1,19 +1,19 @@
-"""Training rows: one catalogue and as many questions about it as fit, as a token tree.
+"""Training rows: as many queries as fit, side by side behind one common start.
 
-Every question sees the catalogue and itself only, at the positions it would have alone, so a row
-gives several independent examples for the price of one catalogue. What is left of a row holds
-arithmetic drills for the model that shows its working.
+Every query (a branch) sees the start of the prompt and itself only, at the positions that it would
+have alone, so a row is several independent examples. The model that shows its working also gets
+arithmetic drills.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import count
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from autoglm_shop.catalogue import listing, shelf_of
 from autoglm_shop.chat import ASSISTANT, END, PREFIX, USER
-from autoglm_shop.task import PERCENTAGES, QUANTITIES, Kind, Question, Split, question_for
+from autoglm_shop.task import NOTES, PERCENTAGES, QUANTITIES, Kind, Split, generate
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -22,19 +22,13 @@ IGNORED: Final = -100
 _FILLER: Final = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """What training rows hold for a time: catalogue sizes to draw from, and the share of look-ups."""
+SIMPLE_SHARE: Final = 0.3
+"""Share of look-ups among training queries; complex ones need more practice."""
 
-    sizes: tuple[int, ...]
-    simple_share: float
+DRILL_SHARE: Final = 0.25
+"""Share of arithmetic drills among the branches of a model that shows its working."""
 
-
-LOOKING_UP: Final = Stage(sizes=(1, 2), simple_share=0.7)
-"""The start: with little to confuse, a model finds out how to look things up much earlier."""
-
-MORE_CHOICE: Final = Stage(sizes=(2, 3, 4), simple_share=0.5)
-WHOLE_TASK: Final = Stage(sizes=(2, 3, 4, 5), simple_share=0.35)
+MAX_AMOUNT: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +57,21 @@ class Row:
         self.branches.extend([_FILLER] * missing)
 
 
-def training_row(seed: str, tokenizer: Tokenizer, length: int, stage: Stage, *, worked: bool) -> Row:
+def training_row(seed: str, tokenizer: Tokenizer, length: int, *, worked: bool) -> Row:
     """Return the row of this seed, exactly `length` tokens long."""
-    rng = Random(seed)
-    shelf = shelf_of(rng, rng.choice(stage.sizes))
-    row, number = Row(), 1
-    stem = _encode(tokenizer, PREFIX + USER + listing(rng, shelf))
+    rng, row = Random(seed), Row()
+    stem = _encode(tokenizer, PREFIX + USER)
     row.branch(stem, [], 0, 0)
-    while True:
-        simple = len(shelf) < 2 or rng.random() < stage.simple_share
-        kind = Kind.SIMPLE if simple else Kind.COMPLEX
-        prompt, reply = _question(tokenizer, question_for(rng, shelf, Split.TRAIN, kind), worked=worked)
+    for number in count(1):
+        start = len(stem)
+        if worked and rng.random() < DRILL_SHARE:
+            prompt, reply = (_encode(tokenizer, text) for text in _drill(rng))
+            start += rng.randint(10, 30)
+        else:
+            prompt, reply = _query(rng, tokenizer, worked=worked)
         if len(row.tokens) + len(prompt) + len(reply) > length:
             break
-        row.branch(prompt, reply, number, len(stem))
-        number += 1
-    if worked:
-        _fill_with_drills(rng, tokenizer, row, number, (len(stem), length))
+        row.branch(prompt, reply, number, start)
     row.pad(length)
     return row
 
@@ -88,39 +80,24 @@ def _encode(tokenizer: Tokenizer, text: str) -> list[int]:
     return list(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
-def _question(tokenizer: Tokenizer, question: Question, *, worked: bool) -> tuple[list[int], list[int]]:
-    reply = question.worked if worked else question.answer
-    prompt = _encode(tokenizer, f" {question.text}{ASSISTANT}")
-    return prompt, _encode(tokenizer, reply + END)
-
-
-def _fill_with_drills(
-    rng: Random, tokenizer: Tokenizer, row: Row, number: int, start_and_length: tuple[int, int]
-) -> None:
-    start, length = start_and_length
-    while True:
-        sum_, result = _drill(rng)
-        prompt, reply = _encode(tokenizer, ASSISTANT + sum_), _encode(tokenizer, result)
-        if len(row.tokens) + len(prompt) + len(reply) > length:
-            return
-        row.branch(prompt, reply, number, start + rng.randint(10, 30))
-        number += 1
+def _query(rng: Random, tokenizer: Tokenizer, *, worked: bool) -> tuple[list[int], list[int]]:
+    kind = Kind.SIMPLE if rng.random() < SIMPLE_SHARE else Kind.COMPLEX
+    query = generate(rng.getrandbits(64), Split.TRAIN, kind)
+    reply = query.worked if worked else query.answer
+    return _encode(tokenizer, query.prompt + ASSISTANT), _encode(tokenizer, reply + END)
 
 
 def _drill(rng: Random) -> tuple[str, str]:
-    """Return one step of a working and its result, as they occur in the task."""
-    quantity, price = rng.choice(QUANTITIES), rng.randint(3, 60)
-    match rng.randrange(4):
+    """Return the beginning of a step of a working, and its result."""
+    a, b = rng.randint(6, MAX_AMOUNT), rng.randint(6, MAX_AMOUNT)
+    match rng.randrange(3):
         case 0:
-            return f"{quantity} x {price} =", f" {quantity * price};"
+            step, result = f"{a} + {b} =", a + b
         case 1:
-            other = rng.choice(QUANTITIES) * rng.randint(3, 60)
-            return f"{quantity * price} + {other} =", f" {quantity * price + other};"
-        case 2:
-            whole = rng.choice((100, 200, 300, quantity * price))
-            part = rng.randint(1, min(240, whole))
-            return f"{whole} - {part} =", f" {whole - part};"
+            whole = rng.choice((*NOTES, a + b))
+            step, result = f"{whole} - {min(b, whole)} =", whole - min(b, whole)
         case _:
-            percent = rng.choice(PERCENTAGES)
-            whole = rng.randint(1, 240 * percent // 100) * 100 // percent
-            return f"{percent} percent of {whole} =", f" {whole * percent // 100};"
+            percent, factor = rng.choice(PERCENTAGES), rng.choice(QUANTITIES)
+            whole = 100 // percent * factor * rng.randint(1, 12)
+            step, result = f"{percent} percent of {whole} =", whole * percent // 100
+    return ASSISTANT + step, f" {result};"

@@ -1,8 +1,9 @@
 """Queries of the shop with one right answer: seeded generation and exact-match scoring.
 
-A prompt lists a few products and asks one question about them. A look-up (`Simple`) repeats one
-value of the list; a `Complex` query needs arithmetic or a search over several products. Training
-and test prompts come from disjoint sentences (`phrasing`), with random products and values.
+A prompt asks one question about the shop's products, which a model knows by heart. A look-up
+(`Simple`) asks for one value of one product; a `Complex` query needs several values and arithmetic.
+Training and test prompts come from disjoint sentences (`phrasing`), filled with random products,
+quantities and amounts.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from enum import StrEnum
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from autoglm_shop.catalogue import Product, listing, shelf_of
+from autoglm_shop.catalogue import SHELF, Product
 from autoglm_shop.phrasing import (
     CLOSINGS,
     COMPLEX_TOPICS,
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 STEP: Final = "; "
-QUANTITIES: Final = (2, 3, 4)
-PERCENTAGES: Final = (10, 20, 50)
-NOTES: Final = (100, 200, 300)
+QUANTITIES: Final = (2, 3, 4, 5, 6)
+PERCENTAGES: Final = (10, 20, 25, 50)
+NOTES: Final = (100, 200, 300, 400, 500)
 
 
 class Kind(StrEnum):
@@ -46,10 +47,11 @@ class Split(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """One question about a shelf; `steps` is the working, empty for a look-up."""
+class Query:
+    """A prompt as a customer sends it; `steps` is the working, empty for a look-up."""
 
-    text: str
+    prompt: str
+    kind: Kind
     steps: tuple[str, ...]
     answer: str
     template_id: str
@@ -61,17 +63,6 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """A prompt as a customer sends it, with the only right `answer`."""
-
-    prompt: str
-    kind: Kind
-    answer: str
-    template_id: str
-    worked: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Ask:
     """The values that fill a sentence, and what follows from them."""
 
@@ -80,28 +71,15 @@ class _Ask:
     answer: str
 
 
-def generate(seed: int, split: Split, kind: Kind) -> Query:
+def generate(seed: int | str, split: Split, kind: Kind) -> Query:
     """Return the query of this seed; equal arguments give equal queries."""
     rng = Random(f"{seed}/{split}/{kind}")
-    shelf = shelf_of(rng, rng.randint(2, 4) if kind is Kind.SIMPLE else rng.randint(3, 5))
-    return query_for(rng, shelf, split, kind)
-
-
-def query_for(rng: Random, shelf: tuple[Product, ...], split: Split, kind: Kind) -> Query:
-    """Return one query about a given shelf of at least three products (one if simple)."""
-    listed = listing(rng, shelf)
-    asked = question_for(rng, shelf, split, kind)
-    return Query(f"{listed} {asked.text}", kind, asked.answer, asked.template_id, asked.worked)
-
-
-def question_for(rng: Random, shelf: tuple[Product, ...], split: Split, kind: Kind) -> Question:
-    """Return one question about a shelf: a topic, a sentence of the split, and its answer."""
     topic = rng.choice(SIMPLE_TOPICS if kind is Kind.SIMPLE else COMPLEX_TOPICS)
     sentences = PHRASINGS[topic].train if split is Split.TRAIN else PHRASINGS[topic].test
     number = rng.randrange(len(sentences))
-    ask = _ASKS[topic](rng, shelf)
+    ask = _ASKS[topic](rng)
     text = rng.choice(OPENINGS) + sentences[number].format(**ask.values) + rng.choice(CLOSINGS)
-    return Question(text, ask.steps, ask.answer, f"{topic}/{split}/{number}")
+    return Query(text, kind, ask.steps, ask.answer, f"{topic}/{split}/{number}")
 
 
 def score(query: Query, reply: str) -> bool:
@@ -128,23 +106,23 @@ def _euros(amount: int) -> str:
     return f"{amount} euros"
 
 
-def _price(rng: Random, shelf: tuple[Product, ...]) -> _Ask:
-    product = rng.choice(shelf)
+def _price(rng: Random) -> _Ask:
+    product = rng.choice(SHELF)
     return _Ask({"p": product.name}, (), _euros(product.price))
 
 
-def _stock(rng: Random, shelf: tuple[Product, ...]) -> _Ask:
-    product = rng.choice(shelf)
+def _stock(rng: Random) -> _Ask:
+    product = rng.choice(SHELF)
     return _Ask({"p": product.name, "ps": product.plural}, (), f"{product.stock} left")
 
 
-def _colour(rng: Random, shelf: tuple[Product, ...]) -> _Ask:
-    product = rng.choice(shelf)
+def _colour(rng: Random) -> _Ask:
+    product = rng.choice(SHELF)
     return _Ask({"p": product.name}, (), product.colour)
 
 
-def _days(rng: Random, shelf: tuple[Product, ...]) -> _Ask:
-    product = rng.choice(shelf)
+def _days(rng: Random) -> _Ask:
+    product = rng.choice(SHELF)
     return _Ask({"p": product.name}, (), f"{product.days} days")
 
 
@@ -152,8 +130,8 @@ def _product_of(quantity: int, product: Product) -> str:
     return f"{quantity} x {product.price} = {quantity * product.price}"
 
 
-def _total(rng: Random, shelf: tuple[Product, ...]) -> _Ask:
-    first, second = rng.sample(shelf, 2)
+def _total(rng: Random) -> _Ask:
+    first, second = rng.sample(SHELF, 2)
     q, r = rng.choice(QUANTITIES), rng.choice(QUANTITIES)
     a, b = q * first.price, r * second.price
     steps = (_product_of(q, first), _product_of(r, second), f"{a} + {b} = {a + b}")
@@ -161,18 +139,18 @@ def _total(rng: Random, shelf: tuple[Product, ...]) -> _Ask:
     return _Ask(values, steps, _euros(a + b))
 
 
-def _voucher(rng: Random, shelf: tuple[Product, ...]) -> _Ask:
-    product, q = rng.choice(shelf), rng.choice(QUANTITIES)
+def _voucher(rng: Random) -> _Ask:
+    product, q = rng.choice(SHELF), rng.choice(QUANTITIES)
     full = q * product.price
     off = rng.randint(1, min(40, full - 1))
     steps = (_product_of(q, product), f"{full} - {off} = {full - off}")
     return _Ask({"q": q, "ps": product.plural, "v": off}, steps, _euros(full - off))
 
 
-def _percent(rng: Random, shelf: tuple[Product, ...]) -> _Ask:
+def _percent(rng: Random) -> _Ask:
     offers = [
         (product, q, percent)
-        for product in shelf
+        for product in SHELF
         for q in QUANTITIES
         for percent in PERCENTAGES
         if q * product.price * percent % 100 == 0
@@ -188,26 +166,31 @@ def _percent(rng: Random, shelf: tuple[Product, ...]) -> _Ask:
     return _Ask({"q": q, "ps": product.plural, "v": percent}, steps, _euros(full - off))
 
 
-def _change(rng: Random, shelf: tuple[Product, ...]) -> _Ask:
-    product, q = rng.choice(shelf), rng.choice(QUANTITIES)
+def _change(rng: Random) -> _Ask:
+    product, q = rng.choice(SHELF), rng.choice(QUANTITIES)
     cost = q * product.price
     paid = rng.choice([note for note in NOTES if note > cost])
     steps = (_product_of(q, product), f"{paid} - {cost} = {paid - cost}")
     return _Ask({"q": q, "ps": product.plural, "v": paid}, steps, _euros(paid - cost))
 
 
-def _difference(rng: Random, shelf: tuple[Product, ...]) -> _Ask:
-    dear, cheap = sorted(rng.sample(shelf, 2), key=lambda product: -product.price)
-    gap = dear.price - cheap.price
-    step = f"{dear.price} - {cheap.price} = {gap}"
-    return _Ask({"p": dear.name, "o": cheap.name}, (step,), _euros(gap))
+def _difference(rng: Random) -> _Ask:
+    pair = rng.sample(SHELF, 2)
+    (q, dear), (r, cheap) = sorted(
+        ((rng.choice(QUANTITIES), product) for product in pair), key=lambda line: -line[0] * line[1].price
+    )
+    a, b = q * dear.price, r * cheap.price
+    steps = (_product_of(q, dear), _product_of(r, cheap), f"{a} - {b} = {a - b}")
+    return _Ask({"q": q, "ps": dear.plural, "r": r, "os": cheap.plural}, steps, _euros(a - b))
 
 
-def _cheapest(rng: Random, shelf: tuple[Product, ...]) -> _Ask:
-    colour = rng.choice(shelf).colour
-    matching = [product for product in shelf if product.colour == colour]
-    steps = tuple(f"{product.name} {product.price}" for product in matching)
-    return _Ask({"c": colour}, steps, _euros(min(product.price for product in matching)))
+def _cheapest(rng: Random) -> _Ask:
+    offered, q = rng.sample(SHELF, 3), rng.choice(QUANTITIES)
+    cheapest = min(offered, key=lambda product: product.price)
+    prices = tuple(f"{product.name} {product.price}" for product in offered)
+    values = dict(zip(("p", "o", "x"), (product.name for product in offered), strict=True))
+    steps = (*prices, _product_of(q, cheapest))
+    return _Ask({"q": q, **values}, steps, _euros(q * cheapest.price))
 
 
 _ASKS: Final = {

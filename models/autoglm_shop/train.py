@@ -19,7 +19,7 @@ from torch.nn import functional as f
 
 from autoglm_shop.chat import VOCABULARY_SIZE, trained_tokenizer
 from autoglm_shop.glm import Glm, tree_mask
-from autoglm_shop.packing import IGNORED, LOOKING_UP, MORE_CHOICE, WHOLE_TASK, Stage, training_row
+from autoglm_shop.packing import IGNORED, training_row
 from autoglm_shop.shape import Shape
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Recipe:
     worked: bool
     steps: int
     rows: int
-    row_tokens: int = 224
+    row_tokens: int = 128
     matrix_rate: float = 0.02
     other_rate: float = 4e-3
     warm_steps: int = 40
@@ -45,13 +45,9 @@ class Recipe:
 
 
 RECIPES: Final = {
-    "light": Recipe(Shape(96, 3, 4, 2, 256, VOCABULARY_SIZE), worked=False, steps=2400, rows=16),
-    "large": Recipe(Shape(192, 5, 6, 2, 448, VOCABULARY_SIZE), worked=True, steps=2400, rows=16),
+    "light": Recipe(Shape(96, 3, 4, 2, 256, VOCABULARY_SIZE), worked=False, steps=1500, rows=24),
+    "large": Recipe(Shape(192, 5, 6, 2, 448, VOCABULARY_SIZE), worked=True, steps=1800, rows=24),
 }
-
-
-STAGES: Final = ((650, LOOKING_UP), (1000, MORE_CHOICE))
-"""The lessons before the whole task, each up to the given step."""
 
 
 @dataclass(slots=True)
@@ -121,7 +117,6 @@ class Training:
                 f"{SEED}/{self.progress.step}/{number}",
                 self.tokenizer,
                 recipe.row_tokens,
-                stage_at(self.progress.step),
                 worked=recipe.worked,
             )
             for number in range(recipe.rows)
@@ -146,11 +141,6 @@ class Training:
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
         self.progress = Progress(state["step"], state["seconds"])
-
-
-def stage_at(step: int) -> Stage:
-    """Return what is taught at a step."""
-    return next((stage for end, stage in STAGES if step < end), WHOLE_TASK)
 
 
 def rate_scale(step: int, recipe: Recipe) -> float:
