@@ -4,11 +4,11 @@ The program is the one on PATH, or Debian's package unpacked into the cache (no 
 """
 
 import json
-import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Self
 
 import httpx
+
+from autoglm_localcluster.paths import cache_dir
 
 _START_SECONDS = 30.0
 
@@ -38,20 +40,21 @@ def prometheus_program() -> Path | None:
 
 
 def _unpacked() -> Path | None:
-    cache_root = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "autoglm" / "prometheus-debian"
-    program = cache_root / "usr/bin/prometheus"
-    if program.exists():
-        return program
-    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-        return None
-    cache_root.mkdir(parents=True, exist_ok=True)
-    fetched = subprocess.run(["apt-get", "download", "-q", "prometheus"], cwd=cache_root, check=False)
-    packages = sorted(cache_root.glob("prometheus_*.deb"))
-    if fetched.returncode != 0 or not packages:
-        return None
-    subprocess.run(["dpkg-deb", "-x", packages[-1], cache_root], check=True)
-    packages[-1].unlink()
+    folder = cache_dir() / "prometheus-debian"
+    program = folder / "usr/bin/prometheus"
+    if not program.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            _run("apt-get", "download", "-q", "prometheus", cwd=folder)
+            _run("dpkg-deb", "--extract", next(folder.glob("prometheus_*.deb")), ".", cwd=folder)
+        except (subprocess.CalledProcessError, FileNotFoundError) as error:
+            sys.stderr.write(f"no Prometheus here: {error}\n")
+            return None
     return program
+
+
+def _run(*command: str | Path, cwd: Path) -> None:
+    subprocess.run(command, cwd=cwd, check=True, capture_output=True)
 
 
 class Prometheus:
