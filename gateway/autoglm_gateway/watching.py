@@ -72,6 +72,7 @@ async def _watch_on(
             version = item["metadata"]["resourceVersion"]
             if _took(objects, event["type"], item):
                 changed(list(objects.values()))
+        await asyncio.sleep(_FIRST_PAUSE_SECONDS)  # a server that ends every watch at once is not hammered
 
 
 def _took(objects: dict[str, Object], kind: str, item: Object) -> bool:
