@@ -18,8 +18,8 @@ def _ready_pods(world: World, pool: str) -> int:
     return sum(any(one["type"] == "Ready" and one["status"] == "True" for one in each) for each in conditions)
 
 
-def _with_image(image: str, **sizes: int) -> dict[str, Any]:
-    manifest = changed(service(**sizes), "spec.light.template.image", image)
+def _with_image(image: str, light: int) -> dict[str, Any]:
+    manifest = changed(service(light=light), "spec.light.template.image", image)
     return changed(manifest, "spec.light.template.annotations", {names.ANNOTATION_FAKE_START_SECONDS: "0.5"})
 
 
