@@ -88,9 +88,15 @@ class TritonClient:
         async for result, error in stream:
             if error is not None:
                 raise error
-            piece = self._dialect.read(_arrays(result))
+            piece = self._read(result)
             self.tokens_seen += len(piece.token_ids)
             yield piece
+
+    def _read(self, result: InferResult) -> Piece:
+        try:
+            return self._dialect.read(_arrays(result))
+        except (KeyError, ValueError) as error:
+            raise EngineError(f"a response of Triton cannot be read: {error}") from error
 
 
 def _arrays(result: InferResult) -> dict[str, Any]:

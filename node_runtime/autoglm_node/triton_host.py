@@ -26,7 +26,7 @@ LOAD_SECONDS: Final = 1800.0  # large engines; the startup probe is what really 
 UNLOAD_SECONDS: Final = 60.0
 WARM_UP_SECONDS: Final = 120.0
 CANARY_SECONDS: Final = 5.0
-STOP_SECONDS: Final = 6.0  # an idle Triton takes 4-5 s to end
+STOP_SECONDS: Final = 2.0  # nothing is in flight and nothing needs saving; an idle Triton would take 4-5 s
 
 
 class TritonHost:

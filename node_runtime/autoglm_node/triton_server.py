@@ -32,7 +32,6 @@ def command_for(
         f"--grpc-port={ports.grpc}",
         "--metrics-address=127.0.0.1",
         f"--metrics-port={ports.metrics}",
-        "--exit-timeout-secs=5",  # it is stopped only when nothing is in flight
         "--log-info=false",
         "--disable-auto-complete-config",
     ]

@@ -7,6 +7,7 @@ response costs Triton more than a token costs the model), and the last response 
 flag. Triton calls `execute` on its own thread, which only enqueues; one thread of ours drives the loop.
 """
 
+import ctypes
 import json
 import logging
 import os
@@ -37,6 +38,12 @@ _log = logging.getLogger(__name__)
 
 
 _FINAL: Final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+
+# Triton forgets the values of a family that Python has collected; a stub process holds one model for its life.
+_FAMILIES: Final[dict[str, Any]] = {}
+
+_set_capsule_name = ctypes.pythonapi.PyCapsule_SetName
+_set_capsule_name.argtypes = (ctypes.py_object, ctypes.c_char_p)
 
 
 class _Query:
@@ -75,11 +82,23 @@ class _Query:
 def _response(events: list[TokenEvent], reason: FinishReason) -> Any:
     return pb_utils.InferenceResponse(
         [
-            pb_utils.Tensor("token_ids", np.array([event.token_id for event in events], dtype=np.int32)),
-            pb_utils.Tensor("logprobs", np.array([event.logprob for event in events], dtype=np.float32)),
-            pb_utils.Tensor("finish_reason", np.array([reason], dtype=np.int32)),
+            _tensor("token_ids", np.array([event.token_id for event in events], dtype=np.int32)),
+            _tensor("logprobs", np.array([event.logprob for event in events], dtype=np.float32)),
+            _tensor("finish_reason", np.array([reason], dtype=np.int32)),
         ]
     )
+
+
+def _tensor(name: str, array: np.ndarray) -> Any:
+    """Return a tensor of Triton.
+
+    By DLPack, since the stub was built for numpy 1 and takes the arrays of numpy 2 for empty ones. It marks the capsule
+    as used by a name of its own, so that numpy would complain on freeing it: the mark is corrected.
+    """
+    capsule = array.__dlpack__()
+    tensor = pb_utils.Tensor.from_dlpack(name, capsule)
+    _set_capsule_name(capsule, b"used_dltensor")
+    return tensor
 
 
 class TritonPythonModel:
@@ -186,9 +205,9 @@ def _parameter(parameters: dict[str, dict[str, str]], name: str) -> str:
 def _sequence(number: int, request: Any, stop_ids: frozenset[int]) -> Sequence:
     def value(name: str, default: float) -> Any:
         tensor = pb_utils.get_input_tensor_by_name(request, name)
-        return default if tensor is None else tensor.as_numpy().flat[0]
+        return default if tensor is None else np.from_dlpack(tensor).flat[0]
 
-    ids = pb_utils.get_input_tensor_by_name(request, "input_ids").as_numpy()
+    ids = np.from_dlpack(pb_utils.get_input_tensor_by_name(request, "input_ids"))
     return Sequence(
         id=number,
         input_ids=tuple(ids.ravel().tolist()),
@@ -206,9 +225,8 @@ def _gauges(model: str) -> dict[str, Any]:
         "waiting": "Sequences without a slot",
         "cached_tokens": "Tokens whose keys and values are held",
     }
-    return {
-        name: pb_utils.MetricFamily(
+    for name, text in described.items():
+        _FAMILIES[name] = pb_utils.MetricFamily(
             name=f"autoglm_engine_{name}", description=text, kind=pb_utils.MetricFamily.GAUGE
-        ).Metric(labels={"model": model})
-        for name, text in described.items()
-    }
+        )
+    return {name: family.Metric(labels={"model": model}) for name, family in _FAMILIES.items()}
