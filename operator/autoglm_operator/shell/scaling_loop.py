@@ -16,6 +16,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from autoglm_api.status import Reason
 from autoglm_operator.core.keys import ObjectKey
 from autoglm_operator.scaling.decide import PoolSnapshot, PoolState, decide
+from autoglm_operator.scaling.journal import Entry, line_for
 from autoglm_operator.scaling.model import PoolDecision, PoolTarget
 from autoglm_operator.scaling.readings import NoData
 from autoglm_operator.scaling.signals import Load
@@ -23,6 +24,7 @@ from autoglm_operator.shell.prometheus import GatewayMetrics, PrometheusError
 from autoglm_operator.shell.scaling_metrics import ScalingMetrics
 
 _log: Final = logging.getLogger(__name__)
+_journal: Final = logging.getLogger(f"{__name__}.journal")
 _POOLS_PER_SLICE: Final = 50
 
 Targets = Callable[[], Mapping[ObjectKey, Mapping[str, PoolTarget]]]
@@ -108,6 +110,9 @@ class ScalingLoop:
         snapshot = PoolSnapshot(target.current, target.ready, target.rolling_out, load)
         state = self._states.get(pool, PoolState())
         decision, self._states[pool] = decide(snapshot, target.scaling, state, self._clock.now())
+        if _journal.isEnabledFor(logging.DEBUG):
+            name = f"{pool.deployment.namespace}/{pool.deployment.name}/{pool.pool}"
+            _journal.debug("%s", line_for(Entry(name, target.scaling, snapshot, decision)))
         self._metrics.show(pool.deployment, pool.pool, desired=decision.replicas, current=target.current)
         self._tell(pool, decision)
         self._publish(pool.deployment, pool.pool, decision)

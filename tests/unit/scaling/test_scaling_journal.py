@@ -1,0 +1,82 @@
+import logging
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from autoglm_operator.core.keys import ObjectKey
+from autoglm_operator.scaling.decide import PoolState, decide
+from autoglm_operator.scaling.journal import Entry, entry_of, line_for, replay
+from autoglm_operator.scaling.model import PoolTarget
+from autoglm_operator.scaling.readings import Fresh, Problem
+from autoglm_operator.scaling.signals import Load
+from autoglm_operator.shell.prometheus import PrometheusError
+from autoglm_operator.shell.scaling_loop import ScalingLoop
+from support.scaling_pools import BLIND, fresh_load, half_load, scaling, snapshot
+from support.scaling_times import at, behavior, percent, pods
+
+RULES = scaling(
+    1,
+    20,
+    behavior(
+        up={"policies": [pods(3, 15)]},
+        down={"stabilizationWindowSeconds": 20, "policies": [percent(50, 15)], "tolerance": "50m"},
+    ),
+)
+LOADS = [fresh_load(0, 5), fresh_load(30, 40.125), BLIND, half_load(Fresh(90_000)), *[fresh_load(0, 7)] * 12]
+
+
+def recorded(loads: list[Load]) -> list[Entry]:
+    entries, state, size = [], PoolState(), 2
+    for tick, load in enumerate(loads):
+        pool = snapshot(size, load, ready=size - (tick < 3), rolling_out=tick % 7 == 6)
+        decision, state = decide(pool, RULES, state, at(5.000001 * tick))
+        entries.append(Entry("shop/assistant/light", RULES, pool, decision))
+        size = decision.replicas
+    return entries
+
+
+@pytest.mark.parametrize("entry", recorded(LOADS[:5]))
+def test_a_line_says_everything(entry: Entry) -> None:
+    line = line_for(entry)
+    assert "\n" not in line
+    assert entry_of(line) == entry
+
+
+def test_a_replay_decides_the_same() -> None:
+    entries = [entry_of(line_for(entry)) for entry in recorded(LOADS)]
+    assert len({entry.decision.replicas for entry in entries}) > 2
+    assert [again.decision for again in replay(entries)] == [entry.decision for entry in entries]
+
+
+def test_a_changed_policy_can_be_tried_on_history() -> None:
+    eager = scaling(1, 20, behavior(up={"policies": [pods(100, 15)]}))
+    sizes = [again.decision.replicas for again in replay(recorded(LOADS), eager)]
+    assert sizes[1] == 12
+
+
+def test_what_is_no_entry_is_refused() -> None:
+    with pytest.raises(ValueError, match="snapshot"):
+        entry_of('{"pool": "shop/assistant/light"}')
+
+
+class Broken:
+    async def read(self, _now: object) -> object:
+        raise PrometheusError(Problem.TIMEOUT, "no reply")
+
+
+async def test_the_loop_writes_the_journal_when_it_is_asked_to(caplog: pytest.LogCaptureFixture) -> None:
+    targets = {ObjectKey("shop", "assistant"): {"light": PoolTarget(RULES, 3, 3, rolling_out=False)}}
+    loop = ScalingLoop(
+        Broken(),  # type: ignore[arg-type]
+        lambda: targets,
+        lambda *_: None,
+        1,
+        registry=CollectorRegistry(),
+    )
+    with caplog.at_level(logging.DEBUG):
+        await loop.tick()
+        await loop.tick()
+    lines = [record.getMessage() for record in caplog.records if record.name.endswith(".journal")]
+    entries = [entry_of(line) for line in lines]
+    assert [entry.pool for entry in entries] == ["shop/assistant/light"] * 2
+    assert [again.decision for again in replay(entries)] == [entry.decision for entry in entries]
