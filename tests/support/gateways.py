@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+
 from autoglm_api import names
 from autoglm_api.config import GatewayConfig, GatewayPool
 from autoglm_api.spec import QueryClass
@@ -18,7 +19,6 @@ from autoglm_transport.http import Request
 from autoglm_transport.limits import Limits
 from autoglm_transport.responder import Responder
 from autoglm_transport.server import Handler, HttpServer
-
 from support.raw_http import HOST
 
 DEPLOYMENT = "shop-assistant"

@@ -1,7 +1,7 @@
 """Raw bytes to a server and back: for what a well-behaved client would never send."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,7 +12,9 @@ HOST = "127.0.0.1"
 
 
 @asynccontextmanager
-async def serving(handler: Handler, limits: Limits | None = None, **options: Any) -> AsyncIterator[tuple[HttpServer, int]]:
+async def serving(
+    handler: Handler, limits: Limits | None = None, **options: Any
+) -> AsyncIterator[tuple[HttpServer, int]]:
     """A real server of ours on a free port."""
     server = HttpServer(handler, limits or Limits(), **options)
     port = await server.start(HOST, 0)

@@ -9,6 +9,7 @@ import openai
 import orjson
 import pytest
 import tritonclient.http as triton
+
 from autoglm_transport.http import Request
 from autoglm_transport.responder import Responder
 from support.gateways import (
@@ -59,9 +60,12 @@ async def infer(request: Request, responder: Responder) -> None:
 
 @asynccontextmanager
 async def service() -> AsyncIterator[GatewayUnderTest]:
-    async with replica(worker) as light, replica(worker) as large:
-        async with running_gateway(light=[light.port], large=[large.port]) as gate:
-            yield gate
+    async with (
+        replica(worker) as light,
+        replica(worker) as large,
+        running_gateway(light=[light.port], large=[large.port]) as gate,
+    ):
+        yield gate
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import orjson
+
 from autoglm_api import names
 from autoglm_transport.client import UpstreamPool
 from autoglm_transport.http import Request

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+
 from autoglm_api import names
 from autoglm_api.spec import QueryClass
 from autoglm_transport.http import Request
@@ -106,9 +107,11 @@ async def test_never_more_in_flight_than_the_cap_and_nothing_is_lost() -> None:
         await answer_name(request, responder)
 
     two = pool("light", QueryClass.SIMPLE, concurrency_per_replica=2)
-    async with replica(work) as one, replica(work) as other, running_gateway(
-        config(two, LARGE), light=[one.port, other.port]
-    ) as gate:
+    async with (
+        replica(work) as one,
+        replica(work) as other,
+        running_gateway(config(two, LARGE), light=[one.port, other.port]) as gate,
+    ):
         answers = await asyncio.gather(*(gate.chat() for _ in range(60)))
         assert {answer.status for answer in answers} == {200}
         assert (one.most_in_flight, other.most_in_flight) == (2, 2)
@@ -126,9 +129,10 @@ async def test_gateways_share_a_replica() -> None:
 
 async def test_a_full_queue_answers_429_with_retry_after() -> None:
     finish = asyncio.Event()
-    async with replica(held(finish)) as light, running_gateway(
-        config(ONE_SLOT, LARGE, max_queries=1), light=[light.port]
-    ) as gate:
+    async with (
+        replica(held(finish)) as light,
+        running_gateway(config(ONE_SLOT, LARGE, max_queries=1), light=[light.port]) as gate,
+    ):
         accepted = [asyncio.create_task(gate.chat()) for _ in range(2)]
         await eventually(lambda: gate.gateway.fleet.pools["light"].queued == 1)
         refused = await gate.chat()
@@ -153,11 +157,16 @@ async def test_a_query_waits_for_the_first_replica_of_its_pool() -> None:
 
 
 async def test_draining_replicas_are_left_without_spending_the_retry() -> None:
-    async with replica(draining()) as one, replica(draining()) as two, replica(draining()) as three:
-        async with replica() as good, running_gateway(light=[one.port, two.port, three.port, good.port]) as gate:
-            assert [(await gate.chat()).status for _ in range(8)] == [200] * 8
-            assert [len(gone.requests) for gone in (one, two, three)] == [1, 1, 1]
-            assert len(good.requests) == 8
+    async with (
+        replica(draining()) as one,
+        replica(draining()) as two,
+        replica(draining()) as three,
+        replica() as good,
+        running_gateway(light=[one.port, two.port, three.port, good.port]) as gate,
+    ):
+        assert [(await gate.chat()).status for _ in range(8)] == [200] * 8
+        assert [len(left.requests) for left in (one, two, three)] == [1, 1, 1]
+        assert len(good.requests) == 8
 
 
 async def test_a_dead_replica_is_avoided() -> None:
@@ -207,12 +216,15 @@ async def test_streams_are_relayed_as_they_come() -> None:
         await responder.write(b"data: [DONE]\n\n")
         await responder.end()
 
-    async with replica(stream) as light, running_gateway(light=[light.port]) as gate:
-        async with await gate.client.request(HOST, gate.port, "POST", names.PATH_CHAT, (), chat_body()) as response:
-            chunks = response.chunks()
-            assert await anext(chunks) == b"data: 1\n\n"
-            more.set()
-            assert [chunk async for chunk in chunks] == [b"data: [DONE]\n\n"]
+    async with (
+        replica(stream) as light,
+        running_gateway(light=[light.port]) as gate,
+        await gate.client.request(HOST, gate.port, "POST", names.PATH_CHAT, (), chat_body()) as response,
+    ):
+        chunks = response.chunks()
+        assert await anext(chunks) == b"data: 1\n\n"
+        more.set()
+        assert [chunk async for chunk in chunks] == [b"data: [DONE]\n\n"]
 
 
 async def test_a_stream_that_breaks_ends_in_an_error_event() -> None:
@@ -255,7 +267,7 @@ async def test_a_stalled_stream_is_broken_off() -> None:
 
 
 @pytest.mark.parametrize("streams", [False, True], ids=["before the answer", "in the middle of it"])
-async def test_a_client_that_leaves_frees_the_replica(streams: bool) -> None:
+async def test_a_client_that_leaves_frees_the_replica(*, streams: bool) -> None:
     async def work(request: Request, responder: Responder) -> None:
         if streams:
             responder.start(200, [("content-type", "text/event-stream")])

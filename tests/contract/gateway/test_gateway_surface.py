@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import orjson
 import pytest
+
 from autoglm_api import names
 from autoglm_api.config import Demand
 from autoglm_transport.http import Request
@@ -154,7 +155,7 @@ async def test_generate_is_routed_and_rewritten(prompt: str, pool: str) -> None:
 
 
 @pytest.mark.parametrize("as_binary", [False, True], ids=["JSON", "binary"])
-async def test_infer_is_routed_by_its_first_text(as_binary: bool) -> None:
+async def test_infer_is_routed_by_its_first_text(*, as_binary: bool) -> None:
     text = COMPLEX_PROMPT.encode()
     number = {"name": "n", "shape": [1], "datatype": "INT32", "parameters": {"binary_data_size": 4}}
     if as_binary:
@@ -173,7 +174,12 @@ async def test_infer_is_routed_by_its_first_text(as_binary: bool) -> None:
 
 async def test_readiness_means_that_a_query_would_be_answered() -> None:
     async with replica() as light, replica() as large, running_gateway(light=[light.port]) as gate:
-        targets = ("/v2/health/ready", f"/v2/models/{DEPLOYMENT}/ready", "/v2/models/glm-light/ready", "/v2/health/live")
+        targets = (
+            "/v2/health/ready",
+            f"/v2/models/{DEPLOYMENT}/ready",
+            "/v2/models/glm-light/ready",
+            "/v2/health/live",
+        )
         assert [(await gate.send("GET", target)).status for target in targets] == [503, 503, 200, 200]
         gate.locate(light=[light.port], large=[large.port])
         assert [(await gate.send("GET", target)).status for target in targets] == [200, 200, 200, 200]
@@ -225,9 +231,11 @@ async def test_the_demand_endpoint_tells_what_waits() -> None:
 async def test_pools_of_a_class_share_it_by_weight() -> None:
     light = config().pools[0]
     twin = light.model_copy(update={"name": "twin", "model_name": "glm-twin", "weight": 3})
-    async with replica() as one, replica() as other, running_gateway(
-        config(light, twin, config().pools[1]), light=[one.port], twin=[other.port]
-    ) as gate:
+    async with (
+        replica() as one,
+        replica() as other,
+        running_gateway(config(light, twin, config().pools[1]), light=[one.port], twin=[other.port]) as gate,
+    ):
         pools = [(await gate.chat()).headers[names.HEADER_POOL] for _ in range(8)]
         assert (pools.count("light"), pools.count("twin")) == (2, 6)
         assert ("light", "light") not in set(pairwise(pools))

@@ -8,12 +8,13 @@ from functools import partial
 from typing import Any
 
 import orjson
+from kubernetes.aio import client
+
 from autoglm_gateway import watching
 from autoglm_transport.http import Request
 from autoglm_transport.limits import Limits
 from autoglm_transport.responder import Responder
 from autoglm_transport.server import HttpServer
-from kubernetes.aio import client
 from support.raw_http import HOST, eventually
 
 

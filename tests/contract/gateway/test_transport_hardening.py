@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from autoglm_transport.http import Request
 from autoglm_transport.limits import Limits
 from autoglm_transport.responder import Responder
