@@ -18,7 +18,7 @@ RULES = scaling(
     1,
     20,
     behavior(
-        up={"policies": [pods(3, 15)]},
+        up={"policies": [pods(3, 5)]},
         down={"stabilizationWindowSeconds": 20, "policies": [percent(50, 15)], "tolerance": "50m"},
     ),
 )

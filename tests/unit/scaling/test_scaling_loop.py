@@ -162,10 +162,12 @@ async def test_a_pool_that_is_gone_is_forgotten(registry: CollectorRegistry) -> 
 
 
 async def test_a_thousand_pools_fit_well_into_a_tick(registry: CollectorRegistry) -> None:
-    world = World(dict.fromkeys((f"pool-{number}" for number in range(1000)), target(2)))
-    world.publish = lambda _key, _pool, decision: world.published.append(decision)  # type: ignore[method-assign]
-    loop = loop_over(Source(), world, registry)
+    targets = {KEY: dict.fromkeys((f"pool-{number}" for number in range(1000)), target(2))}
+    published: list[PoolDecision] = []
+    loop = ScalingLoop(
+        Source(), lambda: targets, lambda _key, _pool, decision: published.append(decision), 5, registry=registry
+    )
     started = time.process_time()
     await loop.tick()
-    assert len(world.published) == 1000
+    assert len(published) == 1000
     assert time.process_time() - started < 1
