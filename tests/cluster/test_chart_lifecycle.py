@@ -28,7 +28,7 @@ def installed(control_plane: Cluster) -> Iterator[Cluster]:
     control_plane.kubectl("wait", "--for=condition=Established", f"crd/{names.CRD_NAME}")
     yield control_plane
     _uninstall(control_plane)
-    control_plane.kubectl("delete", "crd", names.CRD_NAME)
+    control_plane.kubectl("delete", "crd", names.CRD_NAME, "--ignore-not-found")
     control_plane.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
@@ -136,6 +136,7 @@ def test_uninstall_keeps_definition_and_services_and_reinstall_takes_over(instal
     uid = _uid(installed, "kept")
     _uninstall(installed)
     assert "deployment.apps" not in installed.kubectl("get", "deployments", "-n", NAMESPACE, "-o", "name")
+    assert installed.kubectl("get", "crd", names.CRD_NAME, "-o", "jsonpath={.metadata.deletionTimestamp}") == ""
     assert _uid(installed, "kept") == uid
     _install(installed)
     assert _uid(installed, "kept") == uid
@@ -178,7 +179,17 @@ def test_a_namespaced_installation_reaches_only_its_namespaces(installed: Cluste
 def test_a_definition_from_the_plain_file_can_be_taken_over(installed: Cluster) -> None:
     _uninstall(installed)
     installed.kubectl("delete", "crd", names.CRD_NAME)
-    installed.apply((REPOSITORY / "crds" / f"{names.GROUP}_{names.PLURAL}.yaml").read_text())
+    plain = (REPOSITORY / "crds" / f"{names.GROUP}_{names.PLURAL}.yaml").read_text()
+    installed.apply(plain.replace("The pools of workers.", "What an older version said."))
     with pytest.raises(HelmError, match="invalid ownership metadata"):
         _install(installed)
-    _install(installed, "--take-ownership")
+    _install(installed, "--take-ownership", "--force-conflicts")
+    assert "The pools of workers." in installed.kubectl("get", "crd", names.CRD_NAME, "-o", "yaml")
+
+
+def test_a_definition_that_is_not_kept_goes_with_the_release(installed: Cluster) -> None:
+    _uninstall(installed)
+    installed.kubectl("delete", "crd", names.CRD_NAME)
+    _install(installed, "--set", "crds.keep=false")
+    _uninstall(installed)
+    installed.kubectl("wait", "--for=delete", f"crd/{names.CRD_NAME}", "--timeout=30s")
