@@ -74,7 +74,9 @@ class ReplyText:
         self._held = ""
 
     def push(self, token_ids: Iterable[int]) -> str:
-        """Return the text that these tokens make certain."""
+        """Return the text that these tokens make certain; nothing after a stop text."""
+        if self.stopped:
+            return ""
         for token_id in token_ids:
             self._held += self._decoder.step(self._tokenizer, token_id) or ""
         found = [position for stop in self._stops if (position := self._held.find(stop)) >= 0]

@@ -1,16 +1,35 @@
-"""Model directories for tests of the node: the real engine and tokeniser, random weights, replies that never stop."""
+"""Specs and model directories for tests of the node: the real engine and tokeniser, random weights, replies that never stop."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from autoglm_api.config import EngineSpec
 from autoglm_shop import artifact
 from autoglm_shop.chat import trained_tokenizer
 from autoglm_shop.shape import Shape
 
 QUICK_LAYERS = 2
 SLOW_LAYERS = 24  # a few milliseconds for a token
+
+
+def engine_spec(artifact: Path, **changes: object) -> EngineSpec:
+    """The spec of a CPU worker; `changes` by field name."""
+    fields: dict[str, object] = {
+        "deployment": "shop-assistant",
+        "namespace": "shop",
+        "pool": "light",
+        "revision": "7f2a91c3",
+        "serves": "Simple",
+        "model_name": "glm-test",
+        "model_path": str(artifact),
+        "backend": "ONNXRuntime",
+        "max_sequence_tokens": 512,
+        "concurrency": 4,
+        "drain_seconds": 10,
+    }
+    return EngineSpec.model_validate({**fields, **changes})
 
 
 def write_artifact(directory: Path, layers: int = QUICK_LAYERS) -> Path:

@@ -19,24 +19,6 @@ from support.triton import triton_root
 START_SECONDS = 60
 
 
-def engine_spec(artifact: Path, **changes: object) -> EngineSpec:
-    """The spec of a CPU worker; `changes` by field name."""
-    fields: dict[str, object] = {
-        "deployment": "shop-assistant",
-        "namespace": "shop",
-        "pool": "light",
-        "revision": "7f2a91c3",
-        "serves": "Simple",
-        "model_name": "glm-test",
-        "model_path": str(artifact),
-        "backend": "ONNXRuntime",
-        "max_sequence_tokens": 512,
-        "concurrency": 4,
-        "drain_seconds": 10,
-    }
-    return EngineSpec.model_validate({**fields, **changes})
-
-
 class NodeProcess:
     """A running `python -m autoglm_node`."""
 

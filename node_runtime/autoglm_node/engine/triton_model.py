@@ -207,7 +207,7 @@ def _sequence(number: int, request: Any, stop_ids: frozenset[int]) -> Sequence:
         tensor = pb_utils.get_input_tensor_by_name(request, name)
         return default if tensor is None else np.from_dlpack(tensor).flat[0]
 
-    ids = np.from_dlpack(pb_utils.get_input_tensor_by_name(request, "input_ids"))
+    ids: Any = np.from_dlpack(pb_utils.get_input_tensor_by_name(request, "input_ids"))
     return Sequence(
         id=number,
         input_ids=tuple(ids.ravel().tolist()),

@@ -1,0 +1,57 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autoglm_api.spec import Backend
+from autoglm_node import repository, tensors
+from autoglm_node.query import Finish, Generation, Piece
+from support.node_artifacts import engine_spec
+
+ASKED = Generation((5, 6, 7), max_tokens=9, temperature=0.5, seed=3)
+
+
+def arrays(**values: Any) -> dict[str, Any]:
+    return {name: np.asarray(value) for name, value in values.items()}
+
+
+@pytest.mark.parametrize("backend", list(Backend))
+def test_what_is_sent_is_what_the_configuration_declares(backend: Backend, tmp_path: Any) -> None:
+    config = repository.config_for(engine_spec(tmp_path, backend=backend, gpus=1), 1)
+    declared = {one.name: one for one in config.input}
+    sent = {one.name(): one for one in tensors.dialect_for(backend, [0]).write(ASKED)}
+    for name, tensor in sent.items():
+        assert (
+            f"TYPE_{tensor.datatype()}"
+            == declared[name]
+            .DESCRIPTOR.fields_by_name["data_type"]
+            .enum_type.values_by_number[declared[name].data_type]
+            .name
+        )
+        assert len(tensor.shape()) == len(declared[name].dims) + (config.max_batch_size > 0)
+    assert {name for name, one in declared.items() if not one.optional} <= set(sent)
+
+
+def test_native_pieces() -> None:
+    read = tensors.dialect_for(Backend.ONNX_RUNTIME, [0]).read
+    assert read(arrays(token_ids=[4, 5], logprobs=[-1.0, -2.0], finish_reason=[2])) == Piece(
+        (4, 5), (-1.0, -2.0), Finish.LENGTH
+    )
+
+
+@pytest.mark.parametrize(
+    ("ids", "piece"),
+    [
+        ([[[4]]], Piece((4,), (-1.0,), Finish.NONE)),
+        ([[[0]]], Piece((), (), Finish.STOP)),
+        ([[[]]], Piece((), (), Finish.NONE)),
+    ],
+)
+def test_tensorrt_llm_pieces(ids: Any, piece: Piece) -> None:
+    read = tensors.dialect_for(Backend.TENSORRT_LLM, [0]).read
+    given = np.asarray(ids, dtype=np.int32)
+    assert read({"output_ids": given, "output_log_probs": np.full(given.shape, -1.0)}) == piece
+
+
+def test_tensorrt_llm_without_scores() -> None:
+    assert tensors.dialect_for(Backend.TENSORRT_LLM, [0]).read(arrays(output_ids=[[[4]]])).logprobs == (0.0,)

@@ -1,0 +1,104 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from autoglm_api import names
+from autoglm_node import triton_server
+from autoglm_node.failure import FatalError
+from autoglm_node.node import write_termination_message
+from autoglm_node.phases import Phase
+from autoglm_node.settings import TritonPorts, from_arguments
+from autoglm_node.validate import validated
+from support.node_artifacts import engine_spec, write_artifact
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_artifact(tmp_path_factory.mktemp("artifact") / "model")
+
+
+@pytest.fixture
+def world(artifact: Path, tmp_path: Path) -> Path:
+    """A directory with a good model, a Triton installation of empty files, and a good spec."""
+    model = tmp_path / "model"
+    model.mkdir()
+    for file in artifact.iterdir():
+        (model / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "triton" / "bin").mkdir(parents=True)
+    (tmp_path / "triton" / "bin" / "tritonserver").touch()
+    (tmp_path / "triton" / "backends" / "python").mkdir(parents=True)
+    spec_with(tmp_path)
+    return tmp_path
+
+
+def spec_with(world: Path, **changes: object) -> None:
+    (world / "engine.json").write_text(json.dumps(engine_spec(world / "model", **changes).to_json()))
+
+
+def failure(world: Path) -> FatalError:
+    with pytest.raises(FatalError) as failed:
+        validated(world / "engine.json", world / "triton")
+    return failed.value
+
+
+def test_a_good_world(world: Path) -> None:
+    assert validated(world / "engine.json", world / "triton").model_name == "glm-test"
+
+
+BREAKS: list[tuple[Callable[[Path], object], int, str]] = [
+    (lambda w: (w / "engine.json").unlink(), names.EXIT_BAD_SPEC, "cannot be read"),
+    (lambda w: (w / "engine.json").write_text("{}"), names.EXIT_BAD_SPEC, "Field required"),
+    (lambda w: spec_with(w, max_sequence_tokens=9999), names.EXIT_BAD_SPEC, "was made for 512"),
+    (lambda w: spec_with(w, backend="TensorRTLLM"), names.EXIT_BAD_SPEC, "needs at least one GPU"),
+    (lambda w: spec_with(w, backend="TensorRTLLM", gpus=1), names.EXIT_BAD_REPOSITORY, "no backend 'tensorrtllm'"),
+    (lambda w: spec_with(w, model_path="/nowhere"), names.EXIT_BAD_REPOSITORY, "/nowhere does not exist"),
+    (lambda w: (w / "triton/bin/tritonserver").unlink(), names.EXIT_BAD_REPOSITORY, "image lacks Triton"),
+    (lambda w: (w / "model/chat.json").unlink(), names.EXIT_BAD_REPOSITORY, "lacks chat.json"),
+    (lambda w: (w / "model/model.onnx").write_bytes(b"x"), names.EXIT_BAD_REPOSITORY, "says sha256"),
+    (lambda w: (w / "model/manifest.json").write_text("[]"), names.EXIT_BAD_REPOSITORY, "is no JSON object"),
+    (lambda w: (w / "model/manifest.json").write_text("{}"), names.EXIT_BAD_REPOSITORY, "has no `files`"),
+]
+
+
+@pytest.mark.parametrize(("break_it", "code", "sentence"), BREAKS, ids=[sentence for _, _, sentence in BREAKS])
+def test_a_bad_world_gets_a_code_and_a_sentence(
+    world: Path, break_it: Callable[[Path], object], code: int, sentence: str
+) -> None:
+    break_it(world)
+    failed = failure(world)
+    assert failed.exit_code == code
+    assert sentence in failed.message
+
+
+def test_the_termination_message_is_one_line_of_json(tmp_path: Path) -> None:
+    path = tmp_path / "termination-log"
+    write_termination_message(path, FatalError(Phase.START, "ModelNotLoaded", "x" * 5000, 4))
+    told = json.loads(path.read_text())
+    assert (told["phase"], told["reason"], len(told["message"])) == ("Start", "ModelNotLoaded", 1024)
+    assert path.read_text().count("\n") == 1
+
+
+def test_flags(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOGLM_TRITON_DIR", "/t")
+    settings = from_arguments(["--spec", "s.json", "--port", "1", "--triton-ports", "2", "3", "4"])
+    assert (settings.spec, settings.triton_dir, settings.port) == (Path("s.json"), Path("/t"), 1)
+    assert settings.triton == TritonPorts(2, 3, 4)
+    assert from_arguments([]).spec == Path(names.NODE_SPEC_PATH)
+
+
+def test_triton_listens_on_loopback_only() -> None:
+    spec = engine_spec(Path("/m"))
+    command = triton_server.command_for(spec, Path("/t"), Path("/b"), Path("/r"), TritonPorts(1, 2, 3), "shm_")
+    addresses = [flag for flag in command if "-address=" in flag]
+    assert len(addresses) == 3
+    assert all(flag.endswith("=127.0.0.1") for flag in addresses)
+    assert "--backend-config=python,shm-region-prefix-name=shm_" in command
+
+
+def test_our_python_comes_first() -> None:
+    environment = triton_server.environment_for(Path("/t"), {"PATH": "/usr/bin", "LD_LIBRARY_PATH": "/x", "A": "b"})
+    assert environment["LD_LIBRARY_PATH"].endswith("/t/lib:/x")
+    assert environment["PATH"].endswith(":/usr/bin")
+    assert environment["A"] == "b"
