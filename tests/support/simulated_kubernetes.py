@@ -46,7 +46,7 @@ class SimulatedKubernetes:
 
     def observed(self) -> Observed:
         """Return what a LIST shows."""
-        return observe(UID, copy.deepcopy(list(self.children.values())), copy.deepcopy(list(self.pods.values())))
+        return observe(UID, self.children.values(), self.pods.values())
 
     def perform(self, actions: Iterable[Action]) -> None:
         """Do what the operator asks, then let the controllers follow."""
