@@ -8,6 +8,9 @@ COPY requirements.txt /opt/autoglm/
 RUN --mount=type=bind,source=wheels,target=/wheels \
     python3 -m pip install --quiet --no-cache-dir --no-index --find-links=/wheels --require-hashes --no-deps \
     --target=/opt/autoglm/lib --requirement=/opt/autoglm/requirements.txt
+# The Python backend's stub reads no PYTHONPATH, but it does read path files.
+RUN printf '/opt/autoglm/app\n/opt/autoglm/lib\n' \
+    > "$(python3 -c 'import site; print(site.getsitepackages()[0])')/autoglm.pth"
 # Triton's Python backend calls chmod on its stub, so the stub must belong to the user that runs Triton.
 RUN chown -R 65532:65532 /opt/tritonserver/backends/python
 COPY models/ /opt/autoglm/models/

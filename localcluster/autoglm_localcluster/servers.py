@@ -19,6 +19,9 @@ _CONTROL_PLANE_USERS = (
     "kwok",
 )
 
+# Users of this group are audited with their reads, so that tests can compare what they ask for with what they may.
+AUDITED_GROUP = "autoglm:audited"
+
 ETCD = "etcd"
 APISERVER = "kube-apiserver"
 CONTROLLER_MANAGER = "kube-controller-manager"
@@ -126,7 +129,7 @@ def audit_policy() -> str:
     """Audit policy (YAML): what service accounts of users' namespaces write, in full; other writes as metadata.
 
     It is the tests' oracle for who wrote what. Reads and the control plane's own heartbeat are left out: they would
-    be nearly all of the log.
+    be nearly all of the log. The reads of users in AUDITED_GROUP are kept.
     """
     writes = ["create", "update", "patch", "delete", "deletecollection"]
     noise = [
@@ -136,6 +139,7 @@ def audit_policy() -> str:
     kept = [
         {"level": "RequestResponse", "verbs": writes, "userGroups": ["system:serviceaccounts", "system:masters"]},
         {"level": "Metadata", "verbs": writes},
+        {"level": "Metadata", "userGroups": [AUDITED_GROUP]},
         {"level": "None"},
     ]
     policy = {

@@ -1,4 +1,4 @@
-"""The real Triton for tests and image builds: binaries out of a PyPI wheel, laid out like the official image."""
+"""The real Triton for the node image and for tests: binaries out of a PyPI wheel, laid out like the official image."""
 
 import fcntl
 import shutil

@@ -4,6 +4,7 @@ import asyncio
 import os
 from typing import Final
 
+import prometheus_client
 import uvloop
 
 from autoglm_api import names
@@ -28,4 +29,6 @@ async def serve() -> None:
     await asyncio.Event().wait()
 
 
+# The time of creation of every series is of no use here and doubles the pages.
+prometheus_client.disable_created_metrics()
 uvloop.run(serve())
