@@ -28,9 +28,9 @@ def _failing(failure: str) -> dict[str, Any]:
 def test_a_broken_pool_is_named_with_its_reason(world: World, failure: str, reason: str, words: str) -> None:
     world.apply(_failing(failure))
     world.until(lambda: world.condition("Degraded").get("reason") == reason, READY_SECONDS)
+    world.until(lambda: "no ready replica serves Complex (" in world.condition("Ready").get("message", ""))
     ready = world.condition("Ready")
     assert (ready["status"], ready["reason"]) == ("False", "PoolNotReady")
-    assert "no ready replica serves Complex" in ready["message"]
     assert words in ready["message"]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from autoglm_api import names
 from autoglm_localcluster import toolchain
-from support.operators import World, running_operator, service, start_operator
+from support.operators import START_SECONDS, World, eventually, running_operator, service, start_operator
 
 pytestmark = pytest.mark.cluster
 
@@ -91,7 +91,7 @@ def test_it_waits_for_the_resource_definition_and_then_works(world: World) -> No
     world.cluster.kubectl("delete", "crd", names.CRD_NAME)
     operator = start_operator(world.cluster)
     try:
-        world.until(lambda: "install the CRD" in operator.log.read_text())
+        eventually(lambda: "install the CRD" in operator.log.read_text(), START_SECONDS, operator.log.read_text)
         world.cluster.kubectl("create", "-f", "-", stdin=crd)
         operator.wait_until_ready()
         world.apply(service())

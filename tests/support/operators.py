@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from autoglm_api import names
+from autoglm_localcluster import servers
 from autoglm_localcluster.cluster import Cluster, KubectlError
 from autoglm_localcluster.ports import free_port
 from support.helm import of_kind, rendered
@@ -26,7 +27,7 @@ from support.manifests import REPOSITORY, two_pools
 USER: Final = "operator-under-test"
 GATEWAY_IMAGE: Final = "autoglm/gateway:dev"
 NODE_IMAGE: Final = "autoglm/node:dev"
-START_SECONDS: Final = 30.0
+START_SECONDS: Final = 60.0
 REPAIR_SECONDS: Final = 10.0
 CHILD_KINDS: Final = "deployments,services,configmaps,serviceaccounts,roles,rolebindings,poddisruptionbudgets"
 
@@ -89,7 +90,7 @@ def start_operator(cluster: Cluster, **environment: str) -> OperatorProcess:
     log = cluster.run_dir / "logs" / f"operator-{port}.log"
     variables = {
         **os.environ,
-        "KUBECONFIG": str(cluster.kubeconfig_for(USER)),
+        "KUBECONFIG": str(cluster.kubeconfig_for(USER, [servers.AUDITED_GROUP])),
         names.ENV_GATEWAY_IMAGE: GATEWAY_IMAGE,
         names.ENV_NODE_IMAGE: NODE_IMAGE,
         names.ENV_ADMIN_PORT: str(port),

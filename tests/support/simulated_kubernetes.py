@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -77,7 +78,7 @@ class SimulatedKubernetes:
 
     def _apply(self, ref: ChildRef, body: JSON) -> None:
         before = self.children.get(ref, {})
-        merged = copy.deepcopy(body)
+        merged: JSON = json.loads(json.dumps(body))
         merged["metadata"]["uid"] = before.get("metadata", {}).get("uid", f"uid-{next(self._numbers)}")
         if ref.kind == "Deployment":
             merged["spec"]["replicas"] = before.get("spec", {}).get("replicas", 1)

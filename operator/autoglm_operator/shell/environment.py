@@ -65,6 +65,6 @@ def _seconds(variables: Mapping[str, str], name: str, default: float) -> float:
         number = float(text)
     except ValueError as error:
         raise SettingError(f"{name}={text!r} is not a number") from error
-    if number <= 0:
+    if not number > 0:  # also refuses nan
         raise SettingError(f"{name}={text!r} must be greater than 0")
     return number

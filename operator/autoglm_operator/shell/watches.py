@@ -76,9 +76,19 @@ def _own(wake: Wake) -> Callable[..., Any]:
 
 
 def _of_owner(wake: Wake) -> Callable[..., Any]:
-    async def child_changed(labels: Any, namespace: str, **_: Any) -> None:
-        owner = labels.get(names.LABEL_DEPLOYMENT)
-        if owner:
+    async def child_changed(body: Any, namespace: str, **_: Any) -> None:
+        for owner in owners_of(body):
             wake(ObjectKey(namespace, owner))
 
     return child_changed
+
+
+def owners_of(body: Any) -> set[str]:
+    """Return the names of the resources that an object may belong to.
+
+    Its owner reference tells, and its label: either may have been edited away. Pods have only the label.
+    """
+    metadata = body.get("metadata", {})
+    owners = {one["name"] for one in metadata.get("ownerReferences") or () if one["kind"] == names.KIND}
+    label = (metadata.get("labels") or {}).get(names.LABEL_DEPLOYMENT)
+    return owners | ({label} if label else set())

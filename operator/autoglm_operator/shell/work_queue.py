@@ -73,7 +73,7 @@ class WorkQueue:
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._closed = False
 
-    def wake(self, key: ObjectKey, after_seconds: float = _GATHER_SECONDS) -> None:
+    def wake(self, key: ObjectKey, after_seconds: float | None = None) -> None:
         """Reconcile a key soon; cheap, to be called for every event."""
         if self._closed:
             return
@@ -81,7 +81,7 @@ class WorkQueue:
         if entry.task is not None:
             entry.woken = True
         else:
-            self._schedule(key, entry, after_seconds)
+            self._schedule(key, entry, _GATHER_SECONDS if after_seconds is None else after_seconds)
 
     @property
     def keys(self) -> frozenset[ObjectKey]:
