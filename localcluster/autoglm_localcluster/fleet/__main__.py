@@ -30,5 +30,5 @@ async def serve() -> None:
 
 
 # The time of creation of every series is of no use here and doubles the pages.
-prometheus_client.disable_created_metrics()
+prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 uvloop.run(serve())

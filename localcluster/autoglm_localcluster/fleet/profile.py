@@ -58,7 +58,7 @@ class Piece:
 def pieces(profile: Profile, tokens: int) -> Iterator[Piece]:
     """Cut a reply into pieces; their waits add up to the time the engine takes for all tokens."""
     per_token = profile.token_milliseconds / 1000
-    together = max(1, math.ceil(PIECE_SECONDS / per_token)) if per_token else tokens
+    together = max(1, math.ceil(min(tokens, PIECE_SECONDS / per_token))) if per_token else tokens
     for start in range(0, tokens, together):
         count = min(together, tokens - start)
         yield Piece(count * per_token, count)

@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -14,6 +14,7 @@ from autoglm_localcluster.fleet.reply import ChatQuery
 TINY = Profile(slots=1, queued=1)
 
 
+@settings(deadline=None)  # this machine may be busy
 @given(
     token_milliseconds=st.floats(0, 200, allow_nan=False),
     tokens=st.integers(1, 500),
