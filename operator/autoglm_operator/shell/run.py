@@ -9,7 +9,7 @@ import contextlib
 import logging
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final
+from typing import Any, Final, cast
 
 import kopf
 
@@ -36,6 +36,7 @@ class _Operator:
     """The running parts and the events between them."""
 
     def __init__(self, api: KubernetesAPI, environment: Environment) -> None:
+        self.instance = environment.instance
         self.watching = asyncio.Event()
         self.stopping = asyncio.Event()
         self.reconciler = Reconciler(api, Recorder(api, environment.instance), environment.images)
@@ -55,6 +56,8 @@ class _Operator:
             clusterwide=not namespaces,
             ready_flag=self.watching,
             stop_flag=self.stopping,
+            # Without it kopf asks for the user's name, and a container's user has none. (kopf's type for it is private.)
+            identity=cast(Any, self.instance),
         )
         if not self.stopping.is_set():
             raise WatchEndedError("kopf ended without being told to")
