@@ -14,10 +14,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from autoglm_node.chat import Chat, Message
+from autoglm_node.chat import Chat
 from autoglm_node.engine.artifact import load_model
 from autoglm_node.engine.decode_loop import DecodeLoop
 from autoglm_node.engine.sequence import FinishReason, Sequence
+from autoglm_node.query import Message
 from autoglm_shop import artifact
 from autoglm_shop.task import Kind, Query, Split, generate, score
 

@@ -45,8 +45,8 @@ class Recipe:
 
 
 RECIPES: Final = {
-    "light": Recipe(Shape(96, 3, 4, 2, 256, VOCABULARY_SIZE), worked=False, steps=1500, rows=24),
-    "large": Recipe(Shape(192, 5, 6, 2, 448, VOCABULARY_SIZE), worked=True, steps=1800, rows=24),
+    "light": Recipe(Shape(64, 2, 4, 2, 192, VOCABULARY_SIZE), worked=False, steps=900, rows=24),
+    "large": Recipe(Shape(192, 5, 6, 2, 448, VOCABULARY_SIZE), worked=True, steps=900, rows=24),
 }
 
 

@@ -6,10 +6,10 @@ import pytest
 from tokenizers import Tokenizer
 
 from autoglm_shop.chat import VOCABULARY_SIZE, prompt_text, trained_tokenizer
-from autoglm_shop.packing import IGNORED, LOOKING_UP, WHOLE_TASK, Row, training_row
+from autoglm_shop.packing import IGNORED, Row, training_row
 from autoglm_shop.task import Kind, Split, generate
 
-LENGTH = 224
+LENGTH = 128
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def tokenizer() -> Tokenizer:
 
 
 def row_of(tokenizer: Tokenizer, seed: int, *, worked: bool) -> Row:
-    return training_row(f"{seed}", tokenizer, LENGTH, WHOLE_TASK, worked=worked)
+    return training_row(f"{seed}", tokenizer, LENGTH, worked=worked)
 
 
 @pytest.mark.parametrize("worked", [False, True])
@@ -60,7 +60,7 @@ def test_only_replies_are_learnt_each_up_to_its_end(tokenizer: Tokenizer) -> Non
 
 
 def test_a_branch_reads_like_a_served_prompt(tokenizer: Tokenizer) -> None:
-    row = row_of(tokenizer, 5, worked=True)
+    row = row_of(tokenizer, 5, worked=False)
     places = branches(row)
     tokens = [row.tokens[place] for place in places[0] + places[1]]
     text = tokenizer.decode(tokens, skip_special_tokens=False)
@@ -68,11 +68,14 @@ def test_a_branch_reads_like_a_served_prompt(tokenizer: Tokenizer) -> None:
     assert tokens[: len(tokenizer.encode(prompt_text(prompt)).ids)] == tokenizer.encode(prompt_text(prompt)).ids
 
 
-def test_the_first_stage_is_about_one_or_two_products(tokenizer: Tokenizer) -> None:
-    for seed in range(10):
-        row = training_row(f"{seed}", tokenizer, LENGTH, LOOKING_UP, worked=False)
-        stem = tokenizer.decode([row.tokens[place] for place in branches(row)[0]])
-        assert stem.count(" left,") <= 2
+def test_only_a_model_that_shows_its_working_gets_drills(tokenizer: Tokenizer) -> None:
+    def drills(*, worked: bool) -> int:
+        rows = [row_of(tokenizer, seed, worked=worked) for seed in range(20)]
+        starts = [(row, places[0]) for row in rows for number, places in branches(row).items() if number > 0]
+        return sum(tokenizer.id_to_token(row.tokens[place]) == "<|assistant|>" for row, place in starts)
+
+    assert drills(worked=True) > 10
+    assert drills(worked=False) == 0
 
 
 def test_any_text_survives_the_tokeniser(tokenizer: Tokenizer) -> None:
@@ -90,4 +93,4 @@ def test_the_vocabulary_fits_the_models(tokenizer: Tokenizer) -> None:
 
 def test_task_words_are_single_tokens(tokenizer: Tokenizer) -> None:
     query = generate(1, Split.TEST, Kind.COMPLEX)
-    assert len(tokenizer.encode(query.prompt).ids) < 120
+    assert len(tokenizer.encode(query.prompt).ids) < 40
