@@ -164,11 +164,12 @@ def _content(status: int, data: bytes) -> JSON:
     try:
         content = json.loads(data)
     except ValueError:
-        content = {"message": data[:200].decode(errors="replace")}
-    if status < _FIRST_ERROR and isinstance(content, dict):
+        content = None  # not the API server's own words: a proxy's page
+    if not isinstance(content, dict):
+        raise APIError(status, f"not an answer of an API server: {data[:200].decode(errors='replace')!r}")
+    if status < _FIRST_ERROR:
         return content
-    sentence = str(content.get("message", "")) if isinstance(content, dict) else ""
-    raise _error_for(status)(status, sentence or "the API server gave no reason")
+    raise _error_for(status)(status, str(content.get("message") or "the API server gave no reason"))
 
 
 def _error_for(status: int) -> type[APIError]:

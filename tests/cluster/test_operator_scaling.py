@@ -1,0 +1,92 @@
+"""A pool follows its load: real API server, real Prometheus; only the gateway's figures are a test's."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoglm_api import names
+from support.operators import World, running_operator, service
+from support.prometheus import Exporter, Prometheus, prometheus_program
+
+pytestmark = pytest.mark.cluster
+
+SECONDS = 40.0
+
+
+def _load(light: int) -> str:
+    rows = [
+        f'{metric}{{pool="{pool}"}} {value}'
+        for pool, busy in (("light", light), ("large", 1))
+        for metric, value in ((names.METRIC_GATEWAY_QUEUED, 0), (names.METRIC_GATEWAY_IN_FLIGHT, busy))
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def _elastic() -> dict[str, Any]:
+    manifest = service()
+    fast = {"policies": [{"type": "Pods", "value": 10, "periodSeconds": 1}], "stabilizationWindowSeconds": 2}
+    scaling = {
+        "minReplicas": 1,
+        "maxReplicas": 4,
+        "signals": [{"type": "Concurrency", "target": "4"}],
+        "behavior": {"scaleUp": {**fast, "stabilizationWindowSeconds": 0}, "scaleDown": fast},
+    }
+    manifest["spec"]["pools"][0]["scaling"] = scaling
+    return manifest
+
+
+@pytest.fixture
+def exporter() -> Iterator[Exporter]:
+    started = Exporter(_load(light=1))
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def prometheus(world: World, tmp_path: Path, exporter: Exporter) -> Iterator[Prometheus]:
+    program = prometheus_program()
+    if program is None:
+        pytest.skip("no prometheus program on PATH and none from apt-get download")
+    labels = {names.SERIES_LABEL_NAMESPACE: world.namespace, names.SERIES_LABEL_DEPLOYMENT: "shop"}
+    server = Prometheus(program, tmp_path, {exporter.address: labels}).start()
+    yield server
+    server.stop()
+
+
+def _pool(world: World) -> dict[str, Any]:
+    return next((pool for pool in world.status().get("pools", []) if pool["name"] == "light"), {})
+
+
+def _is_ready_with(world: World, size: int) -> bool:
+    return _pool(world).get("desiredReplicas") == size and _pool(world).get("readyReplicas") == size
+
+
+def _metrics(world: World) -> str:
+    conditions = _pool(world).get("conditions", [])
+    return next((one["status"] for one in conditions if one["type"] == "MetricsAvailable"), "")
+
+
+def test_a_pool_grows_holds_through_an_outage_and_a_crash_and_shrinks(
+    world: World, exporter: Exporter, prometheus: Prometheus
+) -> None:
+    settings = {names.ENV_PROMETHEUS_URL: prometheus.url, names.ENV_SCALING_INTERVAL: "0.5"}
+    with running_operator(world.cluster, **settings):
+        world.apply(_elastic())
+        world.until(lambda: _is_ready_with(world, 1) and _metrics(world) == "True", SECONDS)
+        exporter.text = _load(light=16)
+        world.until(lambda: _is_ready_with(world, 4), SECONDS)
+        assert "Concurrency 16 / 4 per replica asks for 4" in _pool(world)["lastDecision"]["message"]
+        events = world.find("events.events.k8s.io", "")
+        assert any(one["reason"] == "Scaled" and "pool light: 1 -> 4" in one["note"] for one in events)
+        prometheus.stop()
+        world.until(lambda: _metrics(world) == "False", SECONDS)
+        assert _is_ready_with(world, 4)
+    # The operator was killed while there was no data; its successor knows no more, and holds.
+    exporter.text = _load(light=1)
+    with running_operator(world.cluster, **settings):
+        world.until(lambda: _metrics(world) == "False", SECONDS)
+        assert _is_ready_with(world, 4)
+        prometheus.start()
+        world.until(lambda: _is_ready_with(world, 1), SECONDS)
