@@ -56,7 +56,7 @@ class _Operator:
             clusterwide=not namespaces,
             ready_flag=self.watching,
             stop_flag=self.stopping,
-            # Without it kopf asks for the user's name, and a container's user has none. (kopf's type for it is private.)
+            # Without it kopf asks for the user's name, and a container's user has none. Its type is private to kopf.
             identity=cast(Any, self.instance),
         )
         if not self.stopping.is_set():
