@@ -1,6 +1,7 @@
 """The gateway process: puts the parts together, serves, and drains on SIGTERM."""
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Callable, Coroutine
@@ -76,6 +77,7 @@ class Gateway:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         await self.start()
+        gc.freeze()  # what is loaded by now stays: the collector need not walk it again and again under load
         await self._stopping.wait()
         if self._following is not None and not self._following.done():
             await self.drain()

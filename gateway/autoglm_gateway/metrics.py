@@ -47,7 +47,9 @@ class Metrics:
         self._queue = self._histogram(names.METRIC_GATEWAY_QUEUE_SECONDS, "Time spent waiting for a replica.")
         self._first = self._histogram(names.METRIC_GATEWAY_FIRST_BYTE_SECONDS, "Time to the answer's first byte.")
         self._duration = self._histogram(names.METRIC_GATEWAY_DURATION_SECONDS, "Time to the answer's last byte.")
+        # Looking a child up by its labels takes a lock and costs more than counting.
         self._children: dict[tuple[str, str, str], Counter] = {}
+        self._observers: dict[tuple[Histogram, str], Histogram] = {}
         self.registry.register(_PoolGauges(pools))
 
     def count(self, pool: str, query_class: str, code: str) -> None:
@@ -60,15 +62,21 @@ class Metrics:
 
     def waited(self, pool: str, seconds: float) -> None:
         """Note the time in the queue."""
-        self._queue.labels(pool).observe(seconds)
+        self._child(self._queue, pool).observe(seconds)
 
     def first_byte(self, pool: str, seconds: float) -> None:
         """Note the time from arrival to the first byte of the answer."""
-        self._first.labels(pool).observe(seconds)
+        self._child(self._first, pool).observe(seconds)
 
     def finished(self, pool: str, seconds: float) -> None:
         """Note the time from arrival to the end of the answer."""
-        self._duration.labels(pool).observe(seconds)
+        self._child(self._duration, pool).observe(seconds)
+
+    def _child(self, histogram: Histogram, pool: str) -> Histogram:
+        child = self._observers.get((histogram, pool))
+        if child is None:
+            child = self._observers[histogram, pool] = histogram.labels(pool)
+        return child
 
     def _histogram(self, name: str, text: str) -> Histogram:
         return Histogram(name, text, ["pool"], buckets=_BUCKETS, registry=self.registry)

@@ -19,6 +19,7 @@ claim nothing about other tasks. A client that knows better names the class in a
 
 import re
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 from autoglm_api.spec import QueryClass
@@ -69,6 +70,8 @@ REASONING: Final = frozenset(
 REASONING_PHRASES: Final = ("step by step", "trade-off")
 REASONING_ZH: Final = (*("为什么", "解释", "证明", "推导", "分析", "一步一步", "比较", "设计", "计划", "总结", "翻译"),)
 
+_SENTENCE_END: Final = re.compile(r"[.!?\u3002\uff01\uff1f\n]\s*")
+_points: Final = itemgetter(1)
 _WORD: Final = re.compile(r"[a-z]+")
 _NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
 
@@ -94,35 +97,35 @@ class Verdict:
 
 def classify(asked: Asked) -> Verdict:
     """Return the class of a query, by the table above."""
-    parts = {name: points for name, points in _parts(asked).items() if points > 0}
-    score = sum(parts.values())
+    parts = [part for part in _parts(asked) if part[1] > 0]
+    parts.sort(key=_points, reverse=True)
+    score = sum(map(_points, parts))
     query_class = QueryClass.COMPLEX if score >= THRESHOLD else QueryClass.SIMPLE
-    strongest = sorted(parts.items(), key=lambda part: -part[1])
-    told = " ".join(f"{name}=+{points:.2f}" for name, points in strongest) or "no complex feature"
+    told = " ".join([f"{name}=+{points:.2f}" for name, points in parts]) or "no complex feature"
     return Verdict(query_class, score, f"score {score:.2f} of {THRESHOLD:.2f}: {told}")
 
 
-def _parts(asked: Asked) -> dict[str, float]:
+def _parts(asked: Asked) -> tuple[tuple[str, float], ...]:
     text = asked.text[-_SEARCHED_CHARS:].lower()
     words = frozenset(_WORD.findall(text))
     found = len(words & ARITHMETIC) + _count(text, ARITHMETIC_PHRASES, ARITHMETIC_ZH)
-    reasons = len(words & REASONING) + _count(text, REASONING_PHRASES, REASONING_ZH)
+    reasons = not words.isdisjoint(REASONING) or _count(text, REASONING_PHRASES, REASONING_ZH)
     marks = text.count("?") + text.count("\uff1f")
-    return {
-        "arithmetic": min(2.0, 1.0 + 0.25 * (found - 1)) if found else 0.0,
-        "reasoning": 1.0 if reasons else 0.0,
-        "code": 1.0 if "```" in text else 0.0,
-        "numbers": min(1.5, 0.5 * len(_NUMBER.findall(question_of(text)))),
-        "questions": min(0.9, 0.3 * max(0, marks - 1)),
-        "length": min(1.0, asked.chars / 4000),
-        "turns": min(0.5, 0.1 * max(0, asked.turns - 4)),
-        "answer": 0.6 if asked.max_tokens >= 2048 else 0.3 if asked.max_tokens >= 512 else 0.0,  # noqa: PLR2004
-    }
+    return (
+        ("arithmetic", min(2.0, 0.75 + 0.25 * found) if found else 0.0),
+        ("reasoning", 1.0 if reasons else 0.0),
+        ("code", 1.0 if "```" in text else 0.0),
+        ("numbers", min(1.5, 0.5 * len(_NUMBER.findall(question_of(text))))),
+        ("questions", min(0.9, 0.3 * (marks - 1))),
+        ("length", min(1.0, asked.chars / 4000)),
+        ("turns", min(0.5, 0.1 * (asked.turns - 4))),
+        ("answer", 0.6 if asked.max_tokens >= 2048 else 0.3 if asked.max_tokens >= 512 else 0.0),  # noqa: PLR2004
+    )
 
 
 def _count(text: str, phrases: tuple[str, ...], chinese: tuple[str, ...]) -> int:
-    found = sum(phrase in text for phrase in phrases)
-    return found if text.isascii() else found + sum(phrase in text for phrase in chinese)
+    found = len([phrase for phrase in phrases if phrase in text])
+    return found if text.isascii() else found + len([phrase for phrase in chinese if phrase in text])
 
 
 def question_of(text: str) -> str:
@@ -135,5 +138,5 @@ def question_of(text: str) -> str:
     if last_item < 0:
         return text
     after = text[last_item + 1 :]
-    end = re.search(r"[.!?\u3002\uff01\uff1f\n]\s*", after)
+    end = _SENTENCE_END.search(after)
     return after[end.end() :] if end is not None and end.end() < len(after) else after

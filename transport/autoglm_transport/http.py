@@ -20,6 +20,7 @@ HOP_BY_HOP: Final = frozenset(
         "upgrade",
     }
 )
+_HOP_BY_HOP_BUT_CONNECTION: Final = HOP_BY_HOP - {"connection"}
 BODILESS: Final = frozenset({204, 304})
 
 Pair = tuple[str, str]
@@ -63,11 +64,12 @@ class Headers:
 
 def end_to_end(pairs: Iterable[Pair]) -> list[Pair]:
     """Return the pairs (lower-case names) without those that belong to one connection."""
-    listed = list(pairs)
-    named = {
-        token.strip().lower() for name, value in listed if name == "connection" for token in value.split(",")
-    } | HOP_BY_HOP
-    return [pair for pair in listed if pair[0] not in named]
+    kept = [pair for pair in pairs if pair[0] not in _HOP_BY_HOP_BUT_CONNECTION]
+    tokens = [value for name, value in kept if name == "connection"]
+    if not tokens:
+        return kept
+    named = {"connection", *(token.strip().lower() for value in tokens for token in value.split(","))}
+    return [pair for pair in kept if pair[0] not in named]
 
 
 @dataclass(slots=True)
