@@ -93,19 +93,14 @@ def _figures(directory: Path, queries: list[Query]) -> dict[str, object]:
 
 
 def main() -> None:
-    """Print the figures of the named artefact; store them beside it if asked."""
+    """Print the figures of the named artefact."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=("light", "large"))
     parser.add_argument("--directory", type=Path)
     parser.add_argument("--queries", type=int, default=1000)
-    parser.add_argument("--training", type=json.loads, default={}, help="facts of the training, as JSON")
-    parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
     directory = given.directory or artifact.directory_of(given.name)
-    figures = evaluate(directory, given.queries) | {"training": given.training}
-    print(json.dumps(figures, indent=2))
-    if given.write:
-        artifact.add_evaluation(directory, figures)
+    print(json.dumps(evaluate(directory, given.queries), indent=2))
 
 
 if __name__ == "__main__":
