@@ -26,20 +26,25 @@ _SURPLUS: Final = (
 )
 
 
+def folder() -> Path:
+    """Where the root file system is kept."""
+    return cache_dir() / "bases" / f"{_SUITE}-python"
+
+
 def root_filesystem() -> Path:
     """Directory with Debian and Python, made on first use (about a minute).
 
     Raises:
         BuildError: debootstrap failed.
     """
-    folder = cache_dir() / "bases" / f"{_SUITE}-python"
-    if not folder.exists():
-        unfinished = folder.with_name(f"{folder.name}.{os.getpid()}")
+    finished = folder()
+    if not finished.exists():
+        unfinished = finished.with_name(f"{finished.name}.{os.getpid()}")
         unfinished.mkdir(parents=True)
         _debootstrap(unfinished)
         _slim(unfinished)
-        unfinished.rename(folder)
-    return folder
+        unfinished.rename(finished)
+    return finished
 
 
 def _debootstrap(target: Path) -> None:

@@ -1,7 +1,6 @@
 """Command line: `up`, `down`, `status`, `images`, `env`, `doctor`."""
 
 import shlex
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -96,4 +95,4 @@ def doctor() -> None:
 
 
 def _known_names() -> list[str]:
-    return sorted(path.parent.name for path in Path(run_root()).glob("*/cluster.json"))
+    return sorted(path.parent.name for path in run_root().glob("*/pids"))

@@ -12,7 +12,7 @@ from typing import Final
 from autoglm_localcluster import bases, builder, fingerprint, sources, toolchain, triton
 from autoglm_localcluster.builder import Builder, Docker, Recipe
 from autoglm_localcluster.exclusive import exclusive
-from autoglm_localcluster.narrate import step
+from autoglm_localcluster.narrate import say, step
 from autoglm_localcluster.paths import LOCALCLUSTER, REPOSITORY, cache_dir
 
 _PYTHON_BASE: Final = "autoglm/python-base:dev"
@@ -100,6 +100,14 @@ NODE: Final = _process(
     "node", "autoglm_api", "autoglm_transport", "autoglm_node", base="autoglm/triton-base:dev", models=True
 )
 ALL: Final = (PYTHON_BASE, TRITON_BASE, PAUSE, PROMETHEUS, OPERATOR, GATEWAY, NODE)
+
+
+def announce() -> None:
+    """Tell the user what the first build of the images downloads."""
+    if not bases.folder().exists():
+        say("will make a Debian root file system with Python by debootstrap: about 1.5 minutes once")
+    if not triton.root_folder().exists():
+        say("will get the Triton server from PyPI: a 54 MB download once")
 
 
 def build_all(with_builder: Builder) -> list[Built]:

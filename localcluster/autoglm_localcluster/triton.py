@@ -16,9 +16,14 @@ _REQUIREMENT: Final = f"nvidia-pytriton=={VERSION} --hash=sha256:{_HASH}\n"
 _STUB: Final = "python_backend_stubs/3.11/triton_python_backend_stub"
 
 
+def root_folder() -> Path:
+    """Where the server's tree is kept."""
+    return cache_dir() / f"triton-{VERSION}"
+
+
 def triton_root() -> Path:
     """Directory with `bin/tritonserver`, `lib`, `backends/python` and `caches`, made on first use (54 MB download)."""
-    root = cache_dir() / f"triton-{VERSION}"
+    root = root_folder()
     if not root.exists():
         root.parent.mkdir(parents=True, exist_ok=True)
         with (root.parent / f"triton-{VERSION}.lock").open("w") as lock:

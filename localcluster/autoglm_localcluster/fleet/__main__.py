@@ -9,11 +9,10 @@ import uvloop
 
 from autoglm_api import names
 from autoglm_localcluster.fleet.front import Fleet
-from autoglm_localcluster.fleet.profile import profiles_from
+from autoglm_localcluster.fleet.profile import PROFILES_VARIABLE, profiles_from
 from autoglm_transport.limits import Limits
 from autoglm_transport.server import HttpServer
 
-PROFILES_VARIABLE: Final = "AUTOGLM_FLEET_PROFILES"
 # Every address of the fleet's own network namespace, which nothing but the cluster is routed to.
 _ANY_ADDRESS: Final = "0.0.0.0"  # noqa: S104
 

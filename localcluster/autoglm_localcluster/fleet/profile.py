@@ -7,6 +7,8 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from autoglm_api.spec import QueryClass
+
 # Tokens that become due within one interval travel in one piece: what a client sees stays the same at human speed, and
 # one core can play hundreds of replicas.
 PIECE_SECONDS: Final = 0.04
@@ -29,7 +31,13 @@ class Profile(BaseModel):
 
 
 Profiles = Mapping[str, Profile]
+PROFILES_VARIABLE: Final = "AUTOGLM_FLEET_PROFILES"
 DEFAULT_CLASS: Final = "Default"
+# A large model answers complex queries: about three times as slow, with half the room.
+_BUILT_IN: Final = {
+    DEFAULT_CLASS: Profile(),
+    QueryClass.COMPLEX.value: Profile(prefill_milliseconds_per_token=0.3, token_milliseconds=24, slots=16),
+}
 _ADAPTER: Final = TypeAdapter(dict[str, Profile])
 
 
@@ -39,7 +47,7 @@ def profiles_from(text: str) -> Profiles:
     Raises:
         pydantic.ValidationError: a field is unknown or out of bounds.
     """
-    return {DEFAULT_CLASS: Profile(), **_ADAPTER.validate_json(text)}
+    return {**_BUILT_IN, **_ADAPTER.validate_json(text)}
 
 
 def profile_of(profiles: Profiles, query_class: str | None) -> Profile:

@@ -43,8 +43,11 @@ def test_why_there_is_no_node(machine: Host, reason: str) -> None:
     assert reason in machine.why_no_node()
 
 
-@pytest.mark.parametrize(("text", "version"), [("go1.26.8", (1, 26)), ("go1.27rc1", (1, 27)), ("go1.9", (1, 9))])
-def test_go_versions(text: str, version: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [("go1.26.8", (1, 26, 8)), ("go1.27rc1", (1, 27, 0)), ("go1.9", (1, 9, 0)), ("devel", ())],
+)
+def test_go_versions(text: str, version: tuple[int, ...]) -> None:
     assert toolchain.parse_go_version(text) == version
 
 

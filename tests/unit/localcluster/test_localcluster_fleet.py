@@ -35,6 +35,11 @@ def test_profiles_by_class_with_a_default() -> None:
     assert profile_of(profiles, "Simple") == profile_of(profiles, None) == Profile()
 
 
+def test_complex_queries_take_longer_unless_told_otherwise() -> None:
+    built_in = profiles_from("{}")
+    assert profile_of(built_in, "Complex").token_milliseconds > profile_of(built_in, "Simple").token_milliseconds
+
+
 @pytest.mark.parametrize("text", ['{"Complex": {"speed": 1}}', '{"Complex": {"slots": 0}}', "[]"])
 def test_bad_profiles_are_refused(text: str) -> None:
     with pytest.raises(ValidationError):
