@@ -31,6 +31,7 @@ START_SECONDS: Final = 60.0
 REPAIR_SECONDS: Final = 10.0
 CHILD_KINDS: Final = "deployments,services,configmaps,serviceaccounts,roles,rolebindings,poddisruptionbudgets"
 
+_RBAC: Final = "rbac.authorization.k8s.io"
 _ON_FAKE_NODES: Final = {
     "nodeSelector": {names.LABEL_FAKE_GPU: "true"},
     "tolerations": [{"key": names.LABEL_FAKE_GPU, "operator": "Exists", "effect": "NoSchedule"}],
@@ -73,9 +74,9 @@ class OperatorProcess:
 
 
 @contextmanager
-def running_operator(cluster: Cluster, **environment: str) -> Iterator[OperatorProcess]:
+def running_operator(cluster: Cluster, *, user: str = USER, **environment: str) -> Iterator[OperatorProcess]:
     """Run an operator; whatever state it is in at the end, it is gone."""
-    operator = start_operator(cluster, **environment)
+    operator = start_operator(cluster, user=user, **environment)
     try:
         operator.wait_until_ready()
         yield operator
@@ -84,7 +85,7 @@ def running_operator(cluster: Cluster, **environment: str) -> Iterator[OperatorP
             operator.kill()
 
 
-def start_operator(cluster: Cluster, **environment: str) -> OperatorProcess:
+def start_operator(cluster: Cluster, *, user: str = USER, **environment: str) -> OperatorProcess:
     """Start an operator that may do what the chart grants, and no more."""
     port = free_port()
     log = cluster.run_dir / "logs" / f"operator-{port}.log"
@@ -107,17 +108,20 @@ def start_operator(cluster: Cluster, **environment: str) -> OperatorProcess:
 def installable(control_plane: Cluster) -> Cluster:
     """The control plane with the chart's role for the user that the operator runs as."""
     rules = next(one["rules"] for one in of_kind(rendered(), "ClusterRole") if one["metadata"]["name"] == "autoglm")
-    group = "rbac.authorization.k8s.io"
-    role = {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": USER}, "rules": rules}
-    binding = {
-        "apiVersion": f"{group}/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": USER},
-        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": USER},
-        "subjects": [{"apiGroup": group, "kind": "User", "name": USER}],
-    }
-    control_plane.apply(yaml.safe_dump_all([role, binding]))
+    role = {"apiVersion": f"{_RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": USER}, "rules": rules}
+    control_plane.apply(yaml.safe_dump_all([role, binding_of("ClusterRoleBinding", USER)]))
     return control_plane
+
+
+def binding_of(kind: str, user: str) -> dict[str, Any]:
+    """Return what gives a user the operator's role: everywhere, or (RoleBinding) in one namespace."""
+    return {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": kind,
+        "metadata": {"name": user},
+        "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": USER},
+        "subjects": [{"apiGroup": _RBAC, "kind": "User", "name": user}],
+    }
 
 
 @pytest.fixture(scope="module")

@@ -58,6 +58,11 @@ class Observed:
         of_kind = (child for child in self.children.values() if child.ref.kind == kind)
         return [child for child in of_kind if child.owned and not child.deleting]
 
+    def has_own(self, ref: ChildRef) -> bool:
+        """Tell whether a child exists, is ours and stays."""
+        child = self.children.get(ref)
+        return child is not None and child.owned and not child.deleting
+
     def workers(self, pool: str, revision: str | None = None) -> list[Pod]:
         """Return the live pods of a pool, or of one of its revisions."""
         return [

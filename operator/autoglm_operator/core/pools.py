@@ -8,6 +8,7 @@ from autoglm_api.spec import Pool
 from autoglm_api.status import PoolStatus
 from autoglm_operator.core import rollout
 from autoglm_operator.core.deployment import Deployment
+from autoglm_operator.core.keys import ChildRef
 from autoglm_operator.core.memory import Memory
 from autoglm_operator.core.observed import Observed
 from autoglm_operator.core.revision import revision_of
@@ -26,6 +27,8 @@ class PoolPlan:
     """Replicas that the pool should have, without the surge of a rollout."""
     ready: int
     """Replicas that answer, over all revisions."""
+    reachable: bool
+    """Whether a ready replica is behind a Service, so that a gateway finds it."""
     rollout: RolloutPlan
 
 
@@ -42,8 +45,13 @@ def pool_plan(deployment: Deployment, pool: Pool, observed: Observed, memory: Me
         revision=revision,
         desired=desired,
         ready=sum(one.ready for one in states),
+        reachable=any(one.ready and _has_service(deployment, pool, observed, one.revision) for one in states),
         rollout=rollout.plan(desired, new, old),
     )
+
+
+def _has_service(deployment: Deployment, pool: Pool, observed: Observed, revision: str) -> bool:
+    return observed.has_own(ChildRef("Service", names.revision_name(deployment.name, pool.name, revision)))
 
 
 def revision_states(observed: Observed, pool: str) -> list[RevisionState]:

@@ -9,6 +9,7 @@ from autoglm_api.spec import QueryClass
 from autoglm_api.status import Condition, ConditionStatus, ConditionType, Reason, Status
 from autoglm_operator.core.conditions import Finding, conditions, finding
 from autoglm_operator.core.deployment import Deployment, Invalid
+from autoglm_operator.core.keys import ChildRef
 from autoglm_operator.core.memory import Memory
 from autoglm_operator.core.observed import Observed
 from autoglm_operator.core.pool_status import pool_status
@@ -25,12 +26,12 @@ class View:
     deployment: Deployment
     pools: Sequence[PoolPlan]
     problems: Sequence[Problem]
-    gateways: int
     gateways_ready: int
+    gateway_service: bool
 
     def classes_without(self) -> list[QueryClass]:
         """Return the classes that no ready replica serves."""
-        served = {plan.pool.serves for plan in self.pools if plan.ready > 0}
+        served = {plan.pool.serves for plan in self.pools if plan.reachable}
         return [one for one in QueryClass if one not in served]
 
     @property
@@ -57,7 +58,8 @@ def status_of(
 ) -> Status:
     """Derive the whole status from evidence."""
     gateways = observed.gateways()
-    view = View(deployment, pools, problems, len(gateways), sum(pod.ready for pod in gateways))
+    door = observed.has_own(ChildRef("Service", names.gateway_name(deployment.name)))
+    view = View(deployment, pools, problems, sum(pod.ready for pod in gateways), door)
     generation = deployment.identity.generation
     findings = [_ready(view), _progressing(view), _degraded(view), _gateway_ready(view), _paused(view)]
     return Status(
@@ -96,12 +98,9 @@ def _gateway_conflict(view: View) -> Problem | None:
 
 def _ready(view: View) -> Finding:
     kind = ConditionType.READY
-    blocked = _gateway_conflict(view)
-    if blocked is not None:
-        return finding(kind, False, Reason.NAME_CONFLICT, blocked.message)
-    if view.gateways_ready == 0:
-        why = _explained(view, [GATEWAY], "no gateway replica is ready")
-        return finding(kind, False, _blocking_reason(view, [GATEWAY], Reason.GATEWAY_NOT_READY), why)
+    gateway = _gateway_ready(view)
+    if gateway.status is not ConditionStatus.TRUE:
+        return finding(kind, False, gateway.reason, gateway.message)
     missing = view.classes_without()
     if missing:
         places = [plan.pool.name for plan in view.pools if plan.pool.serves in missing]
@@ -142,12 +141,21 @@ def _degraded(view: View) -> Finding:
 
 
 def _gateway_ready(view: View) -> Finding:
+    kind = ConditionType.GATEWAY_READY
     blocked = _gateway_conflict(view)
     if blocked is not None:
-        return finding(ConditionType.GATEWAY_READY, False, Reason.NAME_CONFLICT, blocked.message)
+        return finding(kind, False, Reason.NAME_CONFLICT, blocked.message)
+    missing = _missing_of_gateway(view)
+    if missing is not None:
+        return finding(kind, False, Reason.GATEWAY_NOT_READY, _explained(view, [GATEWAY], missing))
     counts = f"{view.gateways_ready} of {view.deployment.spec.gateway.replicas} gateway replicas are ready"
-    holds = view.gateways_ready > 0
-    return finding(ConditionType.GATEWAY_READY, holds, Reason.AVAILABLE if holds else Reason.GATEWAY_NOT_READY, counts)
+    return finding(kind, True, Reason.AVAILABLE, counts)
+
+
+def _missing_of_gateway(view: View) -> str | None:
+    if not view.gateway_service:
+        return "the gateway has no Service"
+    return "no gateway replica is ready" if view.gateways_ready == 0 else None
 
 
 def _paused(view: View) -> Finding:

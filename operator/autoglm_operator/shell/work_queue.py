@@ -94,7 +94,8 @@ class WorkQueue:
         for entry in self._entries.values():
             if entry.timer is not None:
                 entry.timer.cancel()
-        await asyncio.gather(*(entry.task for entry in self._entries.values() if entry.task is not None))
+        running = [entry.task for entry in self._entries.values() if entry.task is not None]
+        await asyncio.gather(*running, return_exceptions=True)  # kopf may have cancelled them when it ended
 
     def _schedule(self, key: ObjectKey, entry: _Entry, after_seconds: float) -> None:
         loop = asyncio.get_running_loop()

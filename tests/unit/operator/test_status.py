@@ -63,6 +63,21 @@ def test_not_ready_when_a_part_is_missing(world: SimulatedKubernetes, down: str,
     assert words in _message(outcome.status, "Ready")
 
 
+@pytest.mark.parametrize(
+    ("name", "reason", "words"),
+    [
+        ("shop-gateway", "GatewayNotReady", "the gateway has no Service"),
+        ("shop-large-", "PoolNotReady", "no ready replica serves Complex"),
+    ],
+)
+def test_not_ready_when_no_service_leads_there(world: SimulatedKubernetes, name: str, reason: str, words: str) -> None:
+    status = converge(world, two_pools())
+    world.delete(next(ref for ref in world.children if ref.kind == "Service" and ref.name.startswith(name)))
+    after = step(world, two_pools(), status)[0].status
+    assert _of(after, "Ready") == ("False", reason)
+    assert words in _message(after, "Ready")
+
+
 def test_evidence_reaches_ready_degraded_and_the_pool(world: SimulatedKubernetes) -> None:
     status = converge(world, two_pools())
     for pod in world.pods.values():
