@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from kubernetes.aio import client
@@ -17,10 +18,22 @@ from autoglm_gateway.watching import Object, follow
 log = logging.getLogger(__name__)
 
 
-async def follow_cluster(fleet: Fleet, *, namespace: str, deployment: str, config_map: str) -> None:
-    """Keep the fleet in step with the cluster until cancelled; uses the pod's service account."""
-    load_incluster_config()
-    async with client.ApiClient() as api, asyncio.TaskGroup() as group:
+async def _pod_access(access: client.Configuration) -> None:
+    load_incluster_config(client_configuration=access)
+
+
+async def follow_cluster(
+    fleet: Fleet,
+    *,
+    namespace: str,
+    deployment: str,
+    config_map: str,
+    load_access: Callable[[client.Configuration], Awaitable[None]] = _pod_access,
+) -> None:
+    """Keep the fleet in step with the cluster until cancelled; by default with the pod's service account."""
+    access = client.Configuration()
+    await load_access(access)
+    async with client.ApiClient(access) as api, asyncio.TaskGroup() as group:
         config_maps = partial(
             client.CoreV1Api(api).list_namespaced_config_map_without_preload_content,
             namespace,
