@@ -86,6 +86,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     finally:
         client.close()
         end(process)
+        for region in Path("/dev/shm").glob(f"test{ports.grpc}*"):
+            region.unlink()
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
