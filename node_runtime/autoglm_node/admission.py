@@ -34,7 +34,7 @@ class Admission:
         self._cap = cap
         self._on_change = on_change
         self._scopes: set[asyncio.Timeout] = set()
-        self._evicted: set[asyncio.Timeout] = set()
+        self._evicted: dict[asyncio.Timeout, RefusalError] = {}
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -61,7 +61,7 @@ class Admission:
         except TimeoutError:
             raise self._interrupted(scope) from None
         finally:
-            self._evicted.discard(scope)
+            self._evicted.pop(scope, None)
 
     async def wait_empty(self, seconds: float) -> bool:
         """Wait until nobody is inside, at most this long; return whether nobody is."""
@@ -71,11 +71,11 @@ class Admission:
             return False
         return True
 
-    def evict(self) -> int:
-        """End every query inside with an explicit error; return how many there were."""
+    def evict(self, code: str, why: str) -> int:
+        """End every query inside with a 503 that says why; return how many there were."""
         now = asyncio.get_running_loop().time()
         for scope in self._scopes:
-            self._evicted.add(scope)
+            self._evicted[scope] = RefusalError(503, why, code=code)
             scope.reschedule(now)
         return len(self._scopes)
 
@@ -87,9 +87,8 @@ class Admission:
             raise RefusalError(429, message, code="replica_full", headers=(("retry-after", "1"),))
 
     def _interrupted(self, scope: asyncio.Timeout) -> RefusalError:
-        if scope in self._evicted:
-            return RefusalError(503, "this replica shut down before the answer was complete", code="evicted")
-        return RefusalError(504, "the deadline of the query passed before the answer was complete", code="deadline")
+        late = RefusalError(504, "the deadline of the query passed before the answer was complete", code="deadline")
+        return self._evicted.get(scope, late)
 
     def _enter(self, scope: asyncio.Timeout) -> None:
         self._scopes.add(scope)

@@ -5,7 +5,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Final
 from urllib.parse import unquote
@@ -109,7 +109,7 @@ class Front:
     async def _stream_chat(
         self, reply: Reply, completion: openai.Completion, responder: Responder, *, usage_follows: bool
     ) -> None:
-        async with aclosing(_started(reply.texts())) as texts:
+        async with aclosing(reply.texts()) as texts:
             async for text in texts:
                 if not responder.started:
                     responder.start(200, [*_EVENTS, self._revision, _prompt_header(reply)])
@@ -161,7 +161,7 @@ class Front:
         query = oip.parse_generate(request.body)
         async with (
             self._service.answer(query, _deadline(request)) as reply,
-            aclosing(_started(reply.texts())) as texts,
+            aclosing(reply.texts()) as texts,
         ):
             async for text in texts:
                 if not responder.started:
@@ -207,16 +207,6 @@ class Front:
 
 def _prompt_header(reply: Reply) -> tuple[str, str]:
     return names.HEADER_PROMPT_TOKENS, str(reply.prompt_tokens)
-
-
-async def _started(texts: AsyncIterator[str]) -> AsyncGenerator[str, None]:
-    """Pass on the texts; an empty one stands for a reply without any, so that the stream starts nevertheless."""
-    empty = True
-    async for text in texts:
-        empty = False
-        yield text
-    if empty:
-        yield ""
 
 
 def _deadline(request: Request) -> float | None:

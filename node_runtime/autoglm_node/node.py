@@ -182,6 +182,9 @@ class Node:
 
     async def _heal(self) -> Event:
         self._admission.door = Door.ENGINE_DOWN
+        # Triton never ends the streams of an engine whose process is gone.
+        self._admission.evict("engine_failed", "the engine died before the answer was complete")
+        await self._admission.wait_empty(FLUSH_SECONDS)
         try:
             await self._running.reload(self._service.canary())
         except EngineError as error:
@@ -196,9 +199,10 @@ class Node:
         self._admission.door = Door.DRAINING
         self._front.stop_keepalive()
         if not await self._admission.wait_empty(self._spec.drain_seconds):
-            log.warning("drain deadline: %d queries get an error", self._admission.evict())
-        left = await self._front.drain(FLUSH_SECONDS)
-        log.info("drained; %d connections were still busy", left)
+            left = self._admission.evict("evicted", "this replica shut down before the answer was complete")
+            log.warning("drain deadline: %d queries get an error", left)
+        busy = await self._front.drain(FLUSH_SECONDS)
+        log.info("drained; %d connections were still busy", busy)
         return Event.DONE
 
     # --- the end ---------------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ from typing import Final
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _REAP_SECONDS: Final = 0.2
+_POLL_SECONDS: Final = 0.02
+_KILL_SECONDS: Final = 2.0
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - where Triton keeps its regions
 
 
@@ -49,12 +51,14 @@ class Child:
     async def watch(self) -> int:
         """Reap until the child has ended; orphans on the way. Returns its exit code."""
         while not self.exit_code.done():
-            code = reap().get(self.pid)
-            if code is not None:
-                self.exit_code.set_result(code)
-                break
             await asyncio.sleep(_REAP_SECONDS)
+            self._reap()
         return self.exit_code.result()
+
+    def _reap(self) -> None:
+        code = reap().get(self.pid)
+        if code is not None:
+            self.exit_code.set_result(code)
 
     async def stop(self, grace_seconds: float) -> None:
         """End the whole group: SIGTERM to the child, after the grace SIGKILL to everything in the group."""
@@ -62,12 +66,16 @@ class Child:
             self._signal_child(signal.SIGTERM)
             with suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(self.exit_code), grace_seconds)
-        self.kill()
+        await self._kill_group()
 
-    def kill(self) -> None:
-        """SIGKILL everything in the group; also when the child itself has ended, for what it left behind."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+    async def _kill_group(self) -> None:
+        """SIGKILL everything in the group, also what a dead child left behind, and wait until it is reaped."""
+        with suppress(ProcessLookupError, TimeoutError):
+            async with asyncio.timeout(_KILL_SECONDS):
+                while True:
+                    os.killpg(self.pid, signal.SIGKILL)
+                    self._reap()
+                    await asyncio.sleep(_POLL_SECONDS)
 
     def _signal_child(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):

@@ -38,20 +38,16 @@ class Reply:
         self._text = text
 
     async def texts(self) -> AsyncGenerator[str, None]:
-        """Yield the reply's text as it becomes certain; afterwards `tally` is final."""
+        """Yield the text that each piece makes certain, also when that is none; afterwards `tally` is final."""
         async for piece in self._pieces:
             if not self.tally.tokens:
                 self.on_first_token()
             self.tally.add(piece)
-            text = self._text.push(piece.token_ids)
-            if text:
-                yield text
+            yield self._text.push(piece.token_ids)
             if self._text.stopped:
                 self.tally.finish = Finish.STOP
                 return
-        rest = self._text.flush()
-        if rest:
-            yield rest
+        yield self._text.flush()
 
     @property
     def usage(self) -> Usage:

@@ -1,4 +1,4 @@
-"""Specs and model directories for tests of the node: the real engine and tokeniser, random weights, replies that never stop."""
+"""Specs and model directories for tests of the node: real engine and tokeniser, random weights, endless replies."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +10,9 @@ from autoglm_shop import artifact
 from autoglm_shop.chat import trained_tokenizer
 from autoglm_shop.shape import Shape
 
+UNLIKELY_TOKENS = 270
 QUICK_LAYERS = 2
-SLOW_LAYERS = 24  # a few milliseconds for a token
+SLOW_LAYERS = 80  # more than a millisecond for a token, so that a long reply takes a second
 
 
 def engine_spec(artifact: Path, **changes: object) -> EngineSpec:
@@ -38,8 +39,8 @@ def write_artifact(directory: Path, layers: int = QUICK_LAYERS) -> Path:
     vocabulary = tokenizer.get_vocab_size()
     shape = Shape(hidden=64, layers=layers, heads=4, kv_heads=2, feed_forward=96, vocabulary=vocabulary)
     weights = dict(_weights(shape, np.random.default_rng(7)))
-    # Special tokens get no score above 0, and among hundreds of random scores the best one is above 0.
-    weights["model.embed_tokens.weight"][:8] = 0
+    # Special tokens and single bytes get no score above 0, and among hundreds of random scores the best is above 0.
+    weights["model.embed_tokens.weight"][:UNLIKELY_TOKENS] = 0
     artifact.write(directory, shape, weights, tokenizer, 8)
     return directory
 

@@ -66,7 +66,7 @@ async def test_a_closed_door_sends_elsewhere(door: Door) -> None:
 async def test_the_evicted_are_told() -> None:
     admission = Admission(3)
     tasks = await seated(admission, 3)
-    assert admission.evict() == 3
+    assert admission.evict("evicted", "the house closes") == 3
     assert await asyncio.gather(*tasks) == ["503 evicted"] * 3
     assert await admission.wait_empty(1)
 
