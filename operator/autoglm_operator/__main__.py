@@ -1,10 +1,9 @@
 """`python3 -m autoglm_operator`: run the operator with the settings of the environment."""
 
+import asyncio
 import logging
 import os
 import sys
-
-import uvloop
 
 from autoglm_operator.shell.environment import SettingError, read_environment
 from autoglm_operator.shell.run import WatchEndedError, run
@@ -24,7 +23,9 @@ def main() -> int:
     logging.getLogger("kopf").setLevel(logging.WARNING)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        uvloop.run(run(environment))
+        # Not on uvloop: with aiohttp it loses track of file descriptors when the API server refuses connections
+        # ("File descriptor is used by transport"), which ends every watch; this process is not bound by its loop.
+        asyncio.run(run(environment))
     except WatchEndedError as error:
         logging.getLogger(__name__).error("%s", error)  # noqa: TRY400 - the cause was logged by kopf
         return 1

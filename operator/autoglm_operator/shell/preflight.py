@@ -8,11 +8,12 @@ import logging
 from typing import Final
 
 from autoglm_api import names
-from autoglm_operator.shell.api import APIError, KubernetesAPI, NotFoundError, RefusedError
+from autoglm_operator.shell.api import APIError, KubernetesAPI, RefusedError
 from autoglm_operator.shell.resources import CHILDREN, CUSTOM, PODS, Resource
 
 _log: Final = logging.getLogger(__name__)
 _PAUSE_SECONDS: Final = 2.0
+_NOT_FOUND: Final = 404
 
 
 async def wait_for_access(api: KubernetesAPI, namespaces: tuple[str, ...]) -> None:
@@ -37,10 +38,10 @@ async def _problem(api: KubernetesAPI, namespaces: tuple[str, ...]) -> str | Non
 async def _listing_problem(api: KubernetesAPI, resource: Resource, namespace: str | None) -> str | None:
     try:
         await api.list(resource, namespace, f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}")
-    except NotFoundError:
-        return f"the API server knows no {resource.plural}.{resource.group}: install the CRD {names.CRD_NAME}"
     except RefusedError as error:
         return f"the operator may not list {resource.plural}: give its service account the chart's role ({error})"
     except APIError as error:
+        if error.status == _NOT_FOUND:
+            return f"the API server knows no {resource.plural}.{resource.group}: install the CRD {names.CRD_NAME}"
         return str(error)
     return None

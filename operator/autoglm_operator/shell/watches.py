@@ -55,7 +55,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.chunk_size = 500
     for resource in (*CHILDREN.values(), PODS):
         chosen.watching.label_selectors[_selector(resource)] = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
-    chosen.process.ultimate_exiting_timeout = 30
+    chosen.process.ultimate_exiting_timeout = 20
     chosen.execution.max_workers = 2
     return chosen
 
