@@ -48,7 +48,7 @@ class OrtModel:
     def __init__(self, session: ort.InferenceSession, shape: CacheShape, slots: int, max_sequence_tokens: int) -> None:
         """Allocate `slots` slots of `max_sequence_tokens` tokens each."""
         self._session = session
-        self._vocabulary = shape.vocabulary
+        self.vocabulary = shape.vocabulary
         size = (slots, shape.kv_heads, max_sequence_tokens, shape.head_size)
         self._cache = {
             f"{name}.{layer}": np.zeros(size, dtype=np.float32)
@@ -61,7 +61,7 @@ class OrtModel:
     def prefill(self, slot: int, input_ids: np.ndarray) -> Scores:
         """Read a prompt into an empty slot; return scores [1, vocabulary]."""
         binding, time = self._prefills[slot], len(input_ids)
-        scores = np.empty((1, self._vocabulary), dtype=np.float32)
+        scores = np.empty((1, self.vocabulary), dtype=np.float32)
         binding.bind_ortvalue_input(INPUT_IDS, _shared(np.ascontiguousarray(input_ids, np.int64)[None]))
         binding.bind_ortvalue_input(LAST_POSITION, _shared(np.array([time - 1], np.int32)))
         binding.bind_ortvalue_input(TOTAL_LENGTH, _shared(np.array([time], np.int32)))

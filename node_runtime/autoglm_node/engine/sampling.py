@@ -20,7 +20,8 @@ def pick(logprobs: Scores, temperature: float, rng: np.random.Generator) -> int:
     """
     if temperature <= 0:
         return int(logprobs.argmax())
-    weights = np.exp(logprobs.astype(np.float64) / temperature)
+    # Relative to the likeliest token, so that a low temperature leaves at least that one.
+    weights = np.exp((logprobs.astype(np.float64) - logprobs.max()) / temperature)
     cumulated = weights.cumsum()
     # min(): a draw next to 1.0 may round up to the full sum.
     index = np.searchsorted(cumulated, rng.random() * cumulated[-1], side="right")

@@ -34,6 +34,8 @@ FLUSH_SECONDS: Final = 0.005
 CANCEL_CHECK_SECONDS: Final = 0.05
 """How often open queries are asked whether their client is gone; each asking is a call to Triton."""
 
+_SEEDS: Final = 1 << 63  # numpy takes no negative seeds, clients send some
+
 _log = logging.getLogger(__name__)
 
 
@@ -119,6 +121,7 @@ class TritonPythonModel:
         )
         model = load_model(directory, slots=slots, max_sequence_tokens=room, threads=threads)
         self._loop = DecodeLoop(model, slots, room)
+        self._vocabulary = model.vocabulary
         self._stop_ids = frozenset(ChatFormat.model_validate_json((directory / CHAT_FILE).read_bytes()).stop_ids)
         self._queries: dict[int, _Query] = {}
         self._arrivals: queue.SimpleQueue[_Query] = queue.SimpleQueue()
@@ -167,6 +170,10 @@ class TritonPythonModel:
             return
 
     def _accept(self, query: _Query) -> None:
+        # One bad id would fail the whole batch it runs in.
+        if not all(0 <= token < self._vocabulary for token in query.sequence.input_ids):
+            query.refuse(f"input_ids must be between 0 and {self._vocabulary - 1}")
+            return
         try:
             self._loop.submit(query.sequence)
         except TooLongError as error:
@@ -213,7 +220,7 @@ def _sequence(number: int, request: Any, stop_ids: frozenset[int]) -> Sequence:
         input_ids=tuple(ids.ravel().tolist()),
         max_tokens=max(1, int(value("max_tokens", 1))),
         temperature=float(value("temperature", 0.0)),
-        seed=int(value("seed", 0)),
+        seed=int(value("seed", 0)) % _SEEDS,
         stop_ids=stop_ids,
     )
 

@@ -195,6 +195,15 @@ def test_a_prompt_without_room_is_refused_in_words(server: Server) -> None:
         Stream(server, [7] * ROOM, 5).reply()
 
 
+def test_a_token_outside_the_vocabulary_is_refused_in_words(server: Server) -> None:
+    with pytest.raises(triton.InferenceServerException, match=f"between 0 and {VOCABULARY - 1}"):
+        Stream(server, [7, VOCABULARY], 5).reply()
+
+
+def test_a_negative_seed_is_a_seed(server: Server) -> None:
+    assert Stream(server, [7, 8], 3, temperature=1.0, seed=-5).reply().tokens
+
+
 def gauge(server: Server, name: str) -> float:
     with socket.create_connection(("127.0.0.1", server.metrics_port)) as connection:
         connection.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")

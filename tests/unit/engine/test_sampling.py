@@ -27,3 +27,8 @@ def test_an_impossible_token_is_never_drawn() -> None:
     rng = np.random.default_rng(2)
     logprobs = np.array([-np.inf, 0.0, -np.inf], dtype=np.float32)
     assert {pick(logprobs, 1.0, rng) for _ in range(200)} == {1}
+
+
+def test_a_very_low_temperature_takes_the_likeliest() -> None:
+    logprobs = np.log(np.array([0.3, 0.4, 0.3], dtype=np.float32))
+    assert pick(logprobs, 1e-9, np.random.default_rng(3)) == 1
