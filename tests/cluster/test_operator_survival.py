@@ -1,16 +1,22 @@
 """What an operator that stops, dies or is away leaves behind: the same world as one that never did."""
 
 import subprocess
+import time
 
 import pytest
 
 from autoglm_api import names
-from autoglm_localcluster import toolchain
+from autoglm_localcluster import processes, servers, toolchain
+from autoglm_localcluster.cluster import KubectlError
+from autoglm_localcluster.paths import RunDir
+from autoglm_localcluster.processes import Program
 from support.operators import START_SECONDS, World, eventually, running_operator, service, start_operator
 
 pytestmark = pytest.mark.cluster
 
 READY_SECONDS = 40.0
+OUTAGE_SECONDS = 12.0
+RECOVERY_SECONDS = 60.0
 
 
 def _kill_at_first(world: World, kind: str) -> None:
@@ -98,3 +104,32 @@ def test_it_waits_for_the_resource_definition_and_then_works(world: World) -> No
         world.until(world.is_ready, READY_SECONDS)
     finally:
         operator.kill()
+
+
+def test_it_outlives_the_api_server(world: World) -> None:
+    run = world.cluster.run
+    with running_operator(world.cluster) as operator:
+        world.apply(service())
+        world.until(world.is_ready, READY_SECONDS)
+        _restart_api_server(world, run)
+        world.kubectl("delete", "service", "shop-gateway")
+        world.until(lambda: "Service/shop-gateway" in world.children(), RECOVERY_SECONDS)
+        assert operator.process.poll() is None
+
+
+def _restart_api_server(world: World, run: RunDir) -> None:
+    server = processes.find(run, servers.APISERVER)
+    assert server is not None
+    program = Program(servers.APISERVER, tuple(server.cmdline()))
+    server.kill()
+    processes.stop(run, (servers.APISERVER,))
+    time.sleep(OUTAGE_SECONDS)
+    processes.start(run, program)
+    eventually(lambda: _answers(world), RECOVERY_SECONDS, lambda: "the API server did not come back")
+
+
+def _answers(world: World) -> bool:
+    try:
+        return bool(world.kubectl("get", "deployments", "-o", "name"))
+    except KubectlError:
+        return False

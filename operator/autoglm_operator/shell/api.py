@@ -155,7 +155,7 @@ class KubernetesAPI:
             answer = await self._client.call_api(method, url, headers, body, _request_timeout=_TIMEOUT_SECONDS)
             data = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise APIError(0, f"the API server cannot be reached: {error!r}") from error
+            raise APIError(0, f"the API server cannot be reached: {type(error).__name__}: {error}") from error
         return _content(answer.status, data)
 
 
