@@ -32,6 +32,7 @@ from autoglm_transport.server import HttpServer
 log = logging.getLogger(__name__)
 
 CANARY_INTERVAL_SECONDS: Final = 5.0
+LINGER_SECONDS: Final = 1.0  # for keep-alive clients between two queries: they are told, not cut
 FLUSH_SECONDS: Final = 2.0  # for answers that are written but not yet read when the drain ends
 
 
@@ -198,6 +199,7 @@ class Node:
         await asyncio.sleep(self._settings.propagation_seconds)
         self._admission.door = Door.DRAINING
         self._front.stop_keepalive()
+        await asyncio.sleep(LINGER_SECONDS)
         if not await self._admission.wait_empty(self._spec.drain_seconds):
             left = self._admission.evict("evicted", "this replica shut down before the answer was complete")
             log.warning("drain deadline: %d queries get an error", left)
