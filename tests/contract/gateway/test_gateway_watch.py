@@ -100,6 +100,7 @@ async def test_an_expired_version_lists_anew() -> None:
     gone = orjson.dumps({"type": "ERROR", "object": {"code": 410, "message": "too old"}}) + b"\n"
     server = ApiServer([config_map("a", 9, "1")], [[gone], []])
     async with followed(server) as snapshots:
+        await eventually(lambda: snapshots == [["1"]])
         server.items = [config_map("a", 20, "2")]
         await eventually(lambda: snapshots[-1:] == [["2"]])
 
