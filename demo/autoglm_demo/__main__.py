@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Annotated
 
 import typer
+from kubernetes.aio.client import ApiException
 from rich.console import Console
 
 from autoglm_demo.ground import GroundError
@@ -26,6 +27,9 @@ from autoglm_localcluster.paths import REPOSITORY
 CLUSTER_NAME = "demo"
 REPORT_FOLDER = REPOSITORY / "build" / "demo"
 INTERRUPTED = 130
+PLAIN_WIDTH = 130
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 class Provider(StrEnum):
@@ -36,6 +40,7 @@ class Provider(StrEnum):
     EXISTING = "existing"
 
 
+@app.command()
 def main(
     *,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the cluster running at the end.")] = False,
@@ -45,7 +50,7 @@ def main(
     """Run the demo; the exit code is 0 only if everything it claims was so."""
     if cluster is not None:
         os.environ["AUTOGLM_CLUSTER"] = cluster
-    screen = Screen(Console())
+    screen = Screen(_console())
     play = Play.begin(screen, flash_sale=not skip_flash_sale)
     try:
         with _cluster(screen, keep=keep) as running:
@@ -65,10 +70,10 @@ def _perform(play: Play, cluster: Cluster) -> None:
         return
     try:
         asyncio.run(play.perform(cluster))
-    except (GroundError, KubectlError, TimeoutError) as error:
+    except (GroundError, KubectlError, ApiException, OSError) as error:
         play.fail(str(error))
     finally:
-        play.screen.say(f"report: {play.report(cluster, REPORT_FOLDER)}")
+        play.screen.say(f"report: {play.report(REPORT_FOLDER)}")
 
 
 @contextmanager
@@ -89,9 +94,14 @@ def _cluster(screen: Screen, *, keep: bool) -> Iterator[Cluster]:
             provider.down(CLUSTER_NAME)
 
 
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=PLAIN_WIDTH)
+
+
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

@@ -29,6 +29,7 @@ class Traffic:
 
     wire: Wire
     model: str
+    max_tokens: int | None = None
     timeout_seconds: float = 60.0
     most_open: int = 2000
     records: list[Record] = field(default_factory=list)
@@ -54,7 +55,8 @@ class Traffic:
         sent = self.now
         try:
             async with asyncio.timeout(self.timeout_seconds):
-                answer = await self.wire.post(names.PATH_CHAT, chat_body(self.model, query, stream=stream))
+                body = chat_body(self.model, query, stream=stream, max_tokens=self.max_tokens)
+                answer = await self.wire.post(names.PATH_CHAT, body)
             record = self._record(query, sent, answer, stream=stream)
         except (OSError, TimeoutError) as error:
             record = Record(query.kind, sent, self.now, streamed=stream, error=str(error) or type(error).__name__)
@@ -67,8 +69,7 @@ class Traffic:
         """Open loop: send a query at each arrival time, whether or not earlier ones were answered."""
         async with asyncio.TaskGroup() as group:
             for at in arrivals:
-                if (wait := at - self.now) > 0:
-                    await asyncio.sleep(wait)
+                await asyncio.sleep(max(at - self.now, 0))  # when late, still lets open queries go on
                 query = next(queries)
                 if sum(self.open.values()) >= self.most_open:
                     self.records.append(Record(query.kind, self.now, self.now, error=NOT_SENT))
@@ -119,9 +120,12 @@ def endless(seed: int, kind: Kind, among: int = 400) -> Iterator[Query]:
     return cycle([query for query in demo_queries(seed, among) if query.kind is kind])
 
 
-def chat_body(model: str, query: Query, *, stream: bool = False) -> bytes:
+def chat_body(model: str, query: Query, *, stream: bool = False, max_tokens: int | None = None) -> bytes:
     """The query as a chat completion request."""
-    return orjson.dumps({"model": model, "messages": [{"role": "user", "content": query.prompt}], "stream": stream})
+    body: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": query.prompt}], "stream": stream}
+    if max_tokens is not None:
+        body["max_tokens"] = max_tokens
+    return orjson.dumps(body)
 
 
 def whole_text(body: bytes) -> tuple[str, str]:

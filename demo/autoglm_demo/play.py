@@ -1,6 +1,6 @@
 """The order of the demo's phases, and the report at the end."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -26,6 +26,7 @@ class Play:
     began: float
     started: datetime
     phases: list[Phase]
+    versions: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, screen: Screen, *, flash_sale: bool) -> "Play":
@@ -53,8 +54,9 @@ class Play:
         """Play every phase on a running cluster.
 
         Raises:
-            GroundError, KubectlError, TimeoutError: a phase could not even begin.
+            GroundError, KubectlError, OSError: a phase could not begin, or the cluster went away.
         """
+        self.versions = machine.versions(cluster)
         async with connected(cluster.kubeconfig) as kube:
             stage = Stage(cluster, kube, self.screen, self.phases)
             self.screen.heading("Installing the chart and applying the examples")
@@ -74,14 +76,14 @@ class Play:
         await wait_ready(stage.kube, target.namespace, target.name, READY_SECONDS)
         self.screen.say(f"  {target.namespace}/{target.name} is Ready after {monotonic() - began:.0f} s")
 
-    def report(self, cluster: Cluster, folder: Path) -> Path:
+    def report(self, folder: Path) -> Path:
         """Write `report.html` and `figures.json` and return the page's path."""
         figures = DemoFigures(
             started=self.started.isoformat(timespec="seconds"),
             seconds=round(self.seconds, 1),
             held=self.held,
             machine=machine.machine(),
-            versions=machine.versions(cluster),
+            versions=self.versions,
             phases=[phase_figures(phase) for phase in self.phases],
         )
         folder.mkdir(parents=True, exist_ok=True)

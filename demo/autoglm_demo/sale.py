@@ -29,7 +29,7 @@ async def flash_sale_phase(stage: Stage, spec: Spec) -> None:
         access.gateway(stage.cluster, stage.kube, SALE.namespace, SALE.name) as address,
     ):
         rng = Random(script.SALE_SEED)
-        traffic = Traffic(Wire(*address), SALE.name)
+        traffic = Traffic(Wire(*address), SALE.name, max_tokens=script.SALE_TOKENS)
         traffic.start()
         async with stage.watched(phase, traffic, SALE):
             await traffic.follow(curve.arrivals(rng), _crowd(rng))

@@ -7,6 +7,8 @@ from autoglm_api import names
 from autoglm_api.spec import Pool, SignalType, Spec, parse_spec
 from autoglm_demo import script
 from autoglm_demo.ground import EXAMPLES
+from autoglm_localcluster.fleet.profile import profile_of, profiles_from
+from autoglm_shop.task import Kind
 
 
 def spec_of(example: str) -> Spec:
@@ -30,6 +32,15 @@ def test_the_last_shopper_asks_for_the_smallest_size(pool: Pool) -> None:
 
 def test_the_sale_fills_every_node_and_no_more() -> None:
     assert sum(pool.scaling.max_replicas for pool in spec_of(script.SALE.example).pools) == script.NODES
+
+
+@pytest.mark.parametrize("pool", spec_of(script.SALE.example).pools, ids=lambda pool: pool.name)
+def test_the_sale_asks_for_every_replica_and_they_can_answer_it(pool: Pool) -> None:
+    profile = profile_of(profiles_from("{}"), pool.serves)
+    share = script.COMPLEX_SHARE if Kind(pool.serves) is Kind.COMPLEX else 1 - script.COMPLEX_SHARE
+    open_queries = script.SALE_CURVE.peak * share * script.SALE_TOKENS * profile.token_milliseconds / 1000
+    assert open_queries / concurrency_target(pool) > pool.scaling.max_replicas - 1
+    assert open_queries < pool.concurrency_per_replica * pool.scaling.max_replicas
 
 
 @pytest.mark.parametrize("target", [script.SHOP, script.SALE], ids=lambda target: target.name)

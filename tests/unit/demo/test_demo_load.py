@@ -10,6 +10,7 @@ def test_the_query_is_a_chat_completion_request() -> None:
     query = demo_queries(1, 1)[0]
     body = json.loads(chat_body("shop", query, stream=True))
     assert body == {"model": "shop", "messages": [{"role": "user", "content": query.prompt}], "stream": True}
+    assert json.loads(chat_body("shop", query, max_tokens=9))["max_tokens"] == 9
 
 
 @pytest.mark.parametrize(
