@@ -18,7 +18,7 @@ from autoglm_shop.train import RECIPES, SEED
 if TYPE_CHECKING:
     import numpy as np
 
-MAX_TOKENS: Final = {"light": 16, "large": 64}
+MAX_TOKENS: Final = {"light": 16, "large": 80}
 
 
 def weights_of(checkpoint: Path) -> dict[str, np.ndarray]:

@@ -8,6 +8,7 @@ arithmetic drills.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from itertools import count
 from random import Random
 from typing import TYPE_CHECKING, Final
@@ -57,18 +58,26 @@ class Row:
         self.branches.extend([_FILLER] * missing)
 
 
-def training_row(seed: str, tokenizer: Tokenizer, length: int, *, worked: bool) -> Row:
+class Working(StrEnum):
+    """How a reply shows where its answer comes from."""
+
+    NONE = "none"
+    SHORT = "short"
+    BY_PLACES = "by places"
+
+
+def training_row(seed: str, tokenizer: Tokenizer, length: int, working: Working) -> Row:
     """Return the row of this seed, exactly `length` tokens long."""
     rng, row = Random(seed), Row()
     stem = _encode(tokenizer, PREFIX + USER)
     row.branch(stem, [], 0, 0)
     for number in count(1):
         start = len(stem)
-        if worked and rng.random() < DRILL_SHARE:
-            prompt, reply = (_encode(tokenizer, text) for text in _drill(rng))
+        if working is not Working.NONE and rng.random() < DRILL_SHARE:
+            prompt, reply = (_encode(tokenizer, text) for text in _drill(rng, working))
             start += rng.randint(10, 30)
         else:
-            prompt, reply = _query(rng, tokenizer, worked=worked)
+            prompt, reply = _query(rng, tokenizer, working)
         if len(row.tokens) + len(prompt) + len(reply) > length:
             break
         row.branch(prompt, reply, number, start)
@@ -80,16 +89,22 @@ def _encode(tokenizer: Tokenizer, text: str) -> list[int]:
     return list(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
-def _query(rng: Random, tokenizer: Tokenizer, *, worked: bool) -> tuple[list[int], list[int]]:
+def _query(rng: Random, tokenizer: Tokenizer, working: Working) -> tuple[list[int], list[int]]:
     kind = Kind.SIMPLE if rng.random() < SIMPLE_SHARE else Kind.COMPLEX
     query = generate(rng.getrandbits(64), Split.TRAIN, kind)
-    reply = query.worked if worked else query.answer
-    return _encode(tokenizer, query.prompt + ASSISTANT), _encode(tokenizer, reply + END)
+    replies = {
+        Working.NONE: query.answer,
+        Working.SHORT: query.worked_in_short,
+        Working.BY_PLACES: query.worked,
+    }
+    return _encode(tokenizer, query.prompt + ASSISTANT), _encode(tokenizer, replies[working] + END)
 
 
-def _drill(rng: Random) -> tuple[str, str]:
+def _drill(rng: Random, working: Working) -> tuple[str, str]:
     """Return the beginning of a step of a working, and its result."""
     a, b = rng.randint(6, MAX_AMOUNT), rng.randint(6, MAX_AMOUNT)
+    if working is Working.BY_PLACES:
+        b = int(str(b)[0]) * rng.choice((1, 10, 100))
     match rng.randrange(3):
         case 0:
             step, result = f"{a} + {b} =", a + b

@@ -48,7 +48,7 @@ class Split(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A prompt as a customer sends it; `steps` is the working, empty for a look-up."""
+    """A prompt as a customer sends it; `steps` is the working in short, empty for a look-up."""
 
     prompt: str
     kind: Kind
@@ -58,7 +58,12 @@ class Query:
 
     @property
     def worked(self) -> str:
-        """The reply that shows its working before the answer."""
+        """The reply that shows its working before the answer, sums place by place."""
+        return STEP.join((*(part for step in self.steps for part in spelled_out(step)), self.answer))
+
+    @property
+    def worked_in_short(self) -> str:
+        """The same with every sum in one step."""
         return STEP.join((*self.steps, self.answer))
 
 
@@ -85,6 +90,27 @@ def generate(seed: int | str, split: Split, kind: Kind) -> Query:
 def score(query: Query, reply: str) -> bool:
     """Say whether the last step of a reply is exactly the answer."""
     return reply.rsplit(STEP.strip(), maxsplit=1)[-1].strip() == query.answer
+
+
+def spelled_out(step: str) -> tuple[str, ...]:
+    """Return a sum or difference as one step for each digit of its second number; else the step.
+
+    >>> spelled_out("165 + 27 = 192")
+    ('165 + 20 = 185', '185 + 7 = 192')
+    """
+    match step.split():
+        case [left, "+" | "-" as sign, right, "=", _]:
+            return tuple(_by_places(int(left), sign, right))
+    return (step,)
+
+
+def _by_places(amount: int, sign: str, right: str) -> Iterator[str]:
+    for place, digit in enumerate(right):
+        part = int(digit) * 10 ** (len(right) - 1 - place)
+        if part:
+            result = amount + part if sign == "+" else amount - part
+            yield f"{amount} {sign} {part} = {result}"
+            amount = result
 
 
 def demo_queries(seed: int, n: int) -> tuple[Query, ...]:

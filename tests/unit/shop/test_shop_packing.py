@@ -6,7 +6,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from autoglm_shop.chat import VOCABULARY_SIZE, prompt_text, trained_tokenizer
-from autoglm_shop.packing import IGNORED, Row, training_row
+from autoglm_shop.packing import IGNORED, Row, Working, training_row
 from autoglm_shop.task import Kind, Split, generate
 
 LENGTH = 128
@@ -17,16 +17,16 @@ def tokenizer() -> Tokenizer:
     return trained_tokenizer(seed=1, queries=300)
 
 
-def row_of(tokenizer: Tokenizer, seed: int, *, worked: bool) -> Row:
-    return training_row(f"{seed}", tokenizer, LENGTH, worked=worked)
+def row_of(tokenizer: Tokenizer, seed: int, working: Working) -> Row:
+    return training_row(f"{seed}", tokenizer, LENGTH, working)
 
 
-@pytest.mark.parametrize("worked", [False, True])
-def test_rows_are_full_length_and_repeatable(tokenizer: Tokenizer, *, worked: bool) -> None:
-    row = row_of(tokenizer, 1, worked=worked)
+@pytest.mark.parametrize("working", list(Working))
+def test_rows_are_full_length_and_repeatable(tokenizer: Tokenizer, working: Working) -> None:
+    row = row_of(tokenizer, 1, working)
     assert {len(row.tokens), len(row.targets), len(row.positions), len(row.branches)} == {LENGTH}
-    assert row == row_of(tokenizer, 1, worked=worked)
-    assert row != row_of(tokenizer, 2, worked=worked)
+    assert row == row_of(tokenizer, 1, working)
+    assert row != row_of(tokenizer, 2, working)
 
 
 def branches(row: Row) -> dict[int, list[int]]:
@@ -37,7 +37,7 @@ def branches(row: Row) -> dict[int, list[int]]:
 
 
 def test_a_question_stands_where_it_would_stand_alone(tokenizer: Tokenizer) -> None:
-    row = row_of(tokenizer, 3, worked=False)
+    row = row_of(tokenizer, 3, Working.NONE)
     by_number = branches(row)
     stem = by_number.pop(0)
     assert len(by_number) > 3
@@ -47,7 +47,7 @@ def test_a_question_stands_where_it_would_stand_alone(tokenizer: Tokenizer) -> N
 
 
 def test_only_replies_are_learnt_each_up_to_its_end(tokenizer: Tokenizer) -> None:
-    row = row_of(tokenizer, 4, worked=False)
+    row = row_of(tokenizer, 4, Working.NONE)
     for number, places in branches(row).items():
         learnt = [place for place in places if row.targets[place] != IGNORED]
         if number < 1:
@@ -60,7 +60,7 @@ def test_only_replies_are_learnt_each_up_to_its_end(tokenizer: Tokenizer) -> Non
 
 
 def test_a_branch_reads_like_a_served_prompt(tokenizer: Tokenizer) -> None:
-    row = row_of(tokenizer, 5, worked=False)
+    row = row_of(tokenizer, 5, Working.NONE)
     places = branches(row)
     tokens = [row.tokens[place] for place in places[0] + places[1]]
     text = tokenizer.decode(tokens, skip_special_tokens=False)
@@ -69,13 +69,13 @@ def test_a_branch_reads_like_a_served_prompt(tokenizer: Tokenizer) -> None:
 
 
 def test_only_a_model_that_shows_its_working_gets_drills(tokenizer: Tokenizer) -> None:
-    def drills(*, worked: bool) -> int:
-        rows = [row_of(tokenizer, seed, worked=worked) for seed in range(20)]
+    def drills(working: Working) -> int:
+        rows = [row_of(tokenizer, seed, working) for seed in range(20)]
         starts = [(row, places[0]) for row in rows for number, places in branches(row).items() if number > 0]
         return sum(tokenizer.id_to_token(row.tokens[place]) == "<|assistant|>" for row, place in starts)
 
-    assert drills(worked=True) > 10
-    assert drills(worked=False) == 0
+    assert drills(Working.BY_PLACES) > 10
+    assert drills(Working.NONE) == 0
 
 
 def test_any_text_survives_the_tokeniser(tokenizer: Tokenizer) -> None:

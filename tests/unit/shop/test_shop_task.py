@@ -6,7 +6,7 @@ import pytest
 
 from autoglm_shop.catalogue import SHELF, Product
 from autoglm_shop.phrasing import COMPLEX_TOPICS, PHRASINGS, SIMPLE_TOPICS, Topic
-from autoglm_shop.task import Kind, Query, Split, demo_queries, generate, score
+from autoglm_shop.task import Kind, Query, Split, demo_queries, generate, score, spelled_out
 
 BY_NAME = {name: product for product in SHELF for name in (product.name, product.plural)}
 
@@ -57,12 +57,27 @@ def test_answers_follow_from_the_prompt(kind: Kind, split: Split) -> None:
 
 @pytest.mark.parametrize("kind", Kind)
 def test_workings_are_true_and_end_with_the_answer(kind: Kind) -> None:
-    for query in queries(kind):
-        *steps, last = query.worked.split("; ")
+    for query, text in ((q, text) for q in queries(kind) for text in (q.worked, q.worked_in_short)):
+        *steps, last = text.split("; ")
         assert last == query.answer
         for left, right in (step.split(" = ") for step in steps if " = " in step):
             expression = left.replace("percent of", "/ 100 *").replace("x", "*")
             assert eval(expression) == float(right)
+
+
+@pytest.mark.parametrize(
+    ("step", "spelled"),
+    [
+        ("165 + 27 = 192", ("165 + 20 = 185", "185 + 7 = 192")),
+        ("300 - 105 = 195", ("300 - 100 = 200", "200 - 5 = 195")),
+        ("9 + 4 = 13", ("9 + 4 = 13",)),
+        ("3 x 12 = 36", ("3 x 12 = 36",)),
+        ("20 percent of 50 = 10", ("20 percent of 50 = 10",)),
+        ("mug 55", ("mug 55",)),
+    ],
+)
+def test_sums_are_spelled_out_place_by_place(step: str, spelled: tuple[str, ...]) -> None:
+    assert spelled_out(step) == spelled
 
 
 def test_look_ups_need_no_working() -> None:
