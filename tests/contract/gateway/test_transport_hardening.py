@@ -229,3 +229,20 @@ async def test_drain_waits_for_what_is_in_flight_and_closes_the_rest() -> None:
         assert await server.drain(5) == 0
         assert b"connection: close" in await busy
         idle_writer.close()
+
+
+async def test_what_a_client_sends_ahead_is_bounded() -> None:
+    async with serving(forever) as (server, port):
+        _, writer = await asyncio.open_connection(HOST, port)
+        writer.write(request(close=False))
+        await eventually(lambda: server.in_flight == 1)
+        (connection,) = server._connections
+        writer.write(request("POST", body=b"x" * 4_000_000) * 8)
+        await eventually(lambda: len(connection._pending) > 65536)
+        await asyncio.sleep(0.05)
+        assert len(connection._pending) < 1_000_000
+        writer.close()
+
+
+async def forever(request: Request, responder: Responder) -> None:
+    await asyncio.sleep(60)

@@ -1,0 +1,71 @@
+import asyncio
+
+import pytest
+
+from autoglm_api.spec import QueryClass
+from autoglm_gateway.balance import Address
+from autoglm_gateway.pool import Pool, PoolGoneError, QueueFullError, WaitedTooLongError
+from support.gateways import pool
+
+LONG = 1e12
+
+
+def one_slot(max_queries: int = 10) -> Pool:
+    """A pool with one replica that takes one query at a time."""
+    made = Pool(pool("light", QueryClass.SIMPLE, concurrency_per_replica=1), max_queries)
+    made.set_replicas({Address("h", 1): "r"}, 1, 0.0)
+    return made
+
+
+async def waiting(made: Pool, deadline: float = LONG, *, again: bool = False) -> asyncio.Task[object]:
+    """A query that has joined the queue."""
+    task: asyncio.Task[object] = asyncio.ensure_future(made.take(deadline, again=again))
+    await asyncio.sleep(0)
+    return task
+
+
+async def test_one_that_leaves_in_the_moment_of_its_grant_gives_the_replica_back() -> None:
+    made = one_slot()
+    replica = await made.take(LONG)
+    leaver, next_one = await waiting(made), await waiting(made)
+    made.release(replica)  # grants the leaver, who has not run since
+    leaver.cancel()
+    assert await next_one is replica
+    assert (made.in_flight, made.queued) == (1, 0)
+
+
+async def test_one_that_was_sent_back_is_first_and_never_refused() -> None:
+    made = one_slot(max_queries=1)
+    replica = await made.take(LONG)
+    first = await waiting(made)
+    with pytest.raises(QueueFullError):
+        await made.take(LONG)
+    sent_back = await waiting(made, again=True)
+    made.release(replica)
+    await asyncio.sleep(0)
+    assert (sent_back.done(), first.done()) == (True, False)
+    first.cancel()
+
+
+async def test_the_deadline_and_the_end_of_a_pool_turn_away() -> None:
+    made = one_slot()
+    await made.take(LONG)
+    late, other = await waiting(made, deadline=0.0), await waiting(made)
+    made.serve_waiting(1.0)
+    made.dismiss()
+    with pytest.raises(WaitedTooLongError):
+        await late
+    with pytest.raises(PoolGoneError):
+        await other
+    assert (made.in_flight, made.queued) == (1, 0)
+
+
+async def test_a_replica_of_a_new_revision_starts_afresh() -> None:
+    made = one_slot()
+    old = await made.take(LONG)
+    assert made.set_replicas({Address("h", 1): "r2"}, 1, 0.0) == []
+    new = await made.take(LONG)
+    assert (new is old, new.revision, made.in_flight) == (False, "r2", 2)
+    made.release(old)
+    made.release(new)
+    assert made.set_replicas({}, 1, 0.0) == [Address("h", 1)]
