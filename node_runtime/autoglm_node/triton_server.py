@@ -60,12 +60,18 @@ def environment_for(triton_dir: Path, outer: Mapping[str, str]) -> dict[str, str
 def backends_for(spec: EngineSpec, triton_dir: Path, work_dir: Path) -> Path:
     """Return a backends' directory that Triton can use.
 
-    The Python backend wants to own its directory; in an image that belongs to root it is copied (4 MB).
+    The Python backend calls chmod on its stub, which only the stub's owner may do; where that is somebody else, the
+    backend is copied (4 MB).
     """
     original = triton_dir / "backends"
     name = TRITON_BACKENDS[spec.backend]
-    if spec.backend is not Backend.ONNX_RUNTIME or os.access(original / name, os.W_OK):
+    if spec.backend is not Backend.ONNX_RUNTIME or _are_ours(original / name):
         return original
     copy = work_dir / "backends"
     shutil.copytree(original / name, copy / name, dirs_exist_ok=True)
     return copy
+
+
+def _are_ours(directory: Path) -> bool:
+    user = os.geteuid()
+    return user == 0 or all(file.stat().st_uid == user for file in directory.iterdir())

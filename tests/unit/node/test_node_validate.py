@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,3 +103,14 @@ def test_our_python_comes_first() -> None:
     assert environment["LD_LIBRARY_PATH"].endswith("/t/lib:/x")
     assert environment["PATH"].endswith(":/usr/bin")
     assert environment["A"] == "b"
+
+
+@pytest.mark.parametrize(("user", "copied"), [(0, False), (os.geteuid(), False), (65532, True)])
+def test_a_backend_of_somebody_else_is_copied(
+    world: Path, monkeypatch: pytest.MonkeyPatch, user: int, *, copied: bool
+) -> None:
+    (world / "triton" / "backends" / "python" / "stub").touch(mode=0o755)
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    backends = triton_server.backends_for(engine_spec(world / "model"), world / "triton", world / "work")
+    assert (backends == world / "work" / "backends") == copied
+    assert os.access(backends / "python" / "stub", os.X_OK)
