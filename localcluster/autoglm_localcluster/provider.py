@@ -8,6 +8,7 @@ from typing import assert_never
 
 from autoglm_localcluster import existing, host, kind, local
 from autoglm_localcluster.cluster import Cluster
+from autoglm_localcluster.exclusive import exclusive
 from autoglm_localcluster.host import Host
 from autoglm_localcluster.narrate import say
 from autoglm_localcluster.paths import RunDir
@@ -54,8 +55,11 @@ def up(name: str = "demo", *, node: bool = True, fake_nodes: int = 0) -> Cluster
         node: run a real node, with our images, the fleet and Prometheus.
         fake_nodes: how many fake GPU nodes the cluster has.
     """
-    machine = host.look()
-    run = RunDir.named(name)
+    with exclusive("clusters"):
+        return _up(RunDir.named(name), host.look(), node=node, fake_nodes=fake_nodes)
+
+
+def _up(run: RunDir, machine: Host, *, node: bool, fake_nodes: int) -> Cluster:
     match choose(machine, os.environ):
         case Provider.KIND:
             return kind.up(run, fake_nodes=fake_nodes)
@@ -71,7 +75,11 @@ def up(name: str = "demo", *, node: bool = True, fake_nodes: int = 0) -> Cluster
 
 def down(name: str = "demo") -> None:
     """Stop the cluster of this name and leave nothing behind; a cluster of somebody else is only forgotten."""
-    run = RunDir.named(name)
+    with exclusive("clusters"):
+        _down(RunDir.named(name))
+
+
+def _down(run: RunDir) -> None:
     cluster = Cluster.load(run)
     if cluster is not None and cluster.provider == kind.PROVIDER:
         kind.down(run)
