@@ -91,7 +91,7 @@ def start_operator(cluster: Cluster, *, user: str = USER, **environment: str) ->
     log = cluster.run_dir / "logs" / f"operator-{port}.log"
     variables = {
         **os.environ,
-        "KUBECONFIG": str(cluster.kubeconfig_for(USER, [servers.AUDITED_GROUP])),
+        "KUBECONFIG": str(cluster.kubeconfig_for(user, [servers.AUDITED_GROUP])),
         names.ENV_GATEWAY_IMAGE: GATEWAY_IMAGE,
         names.ENV_NODE_IMAGE: NODE_IMAGE,
         names.ENV_ADMIN_PORT: str(port),
