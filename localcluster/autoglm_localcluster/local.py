@@ -18,6 +18,7 @@ from autoglm_localcluster import (
     layout,
     network,
     node,
+    node_config,
     processes,
     prometheus,
     toolchain,
@@ -55,7 +56,7 @@ def up(run: RunDir, host: Host, *, with_node: bool, fake_nodes: int) -> Cluster:
 
 def down(run: RunDir) -> None:
     """Stop everything of the cluster and remove its run directory; safe on a cluster that has crashed or never ran."""
-    had_node = (run.state / "containerd").exists()
+    had_node = (run.config / "containerd.toml").exists()
     processes.stop(run, (fleet_process.FLEET,))
     node.stop(run)
     ControlPlane.stop(run)
@@ -65,11 +66,12 @@ def down(run: RunDir) -> None:
 
 
 def import_changed(run: RunDir, built: list[images.Built]) -> None:
-    """Import the images that this cluster does not have yet."""
-    memory = run.state / "imported.json"
+    """Import the images that the image store does not have yet."""
+    memory = node_config.image_store() / "imported.json"
     known: dict[str, str] = json.loads(memory.read_text()) if memory.exists() else {}
+    present = node.image_names(run)
     for image in built:
-        if known.get(image.tag) == image.archive.name:
+        if known.get(image.tag) == image.archive.name and builder.qualified(image.tag) in present:
             continue
         with step(f"importing {image.tag}"):
             node.import_image(run, image.archive)

@@ -42,13 +42,11 @@ def start_runtime(run: RunDir, host: Host) -> None:
     config.write_text(node_config.containerd(run, host, runc=runc))
     (run.config / "cni").mkdir(exist_ok=True)
     (run.config / "cni" / "10-autoglm.conflist").write_text(node_config.cni(run))
-    path = f"{toolchain.SHIM.path.parent}{os.pathsep}{os.environ['PATH']}"
-    processes.start(run, Program(CONTAINERD, (str(toolchain.CONTAINERD.path), "--config", str(config)), {"PATH": path}))
-    for _ in processes.attempts(_START_SECONDS):
-        processes.check(run, CONTAINERD)
-        if _ctr(run, "version").returncode == 0:
-            return
-    raise TimeoutError(f"containerd was not ready within {_START_SECONDS} s:\n{processes.tail(run, CONTAINERD)}")
+    _run_containerd(run)
+    if _forget_containers(run):
+        # containerd's pod service learns at its start only that the containers of an earlier cluster are gone.
+        processes.stop(run, (CONTAINERD,))
+        _run_containerd(run)
 
 
 def start(cluster: Cluster, host: Host) -> Cluster:
@@ -70,6 +68,11 @@ def start(cluster: Cluster, host: Host) -> Cluster:
 def is_running(run: RunDir) -> bool:
     """Whether all programs of the node run."""
     return all(processes.find(run, name) for name in _PROGRAMS)
+
+
+def image_names(run: RunDir) -> set[str]:
+    """Full names of the images that containerd has."""
+    return set(_ctr(run, "-n", _NAMESPACE, "images", "list", "--quiet").stdout.split())
 
 
 def import_image(run: RunDir, archive: Path) -> None:
@@ -108,6 +111,35 @@ def _remove_empty_cgroups() -> None:
                 folder.rmdir()
         with contextlib.suppress(OSError):
             top.rmdir()
+
+
+def _run_containerd(run: RunDir) -> None:
+    path = f"{toolchain.SHIM.path.parent}{os.pathsep}{os.environ['PATH']}"
+    command = (str(toolchain.CONTAINERD.path), "--config", str(run.config / "containerd.toml"))
+    processes.start(run, Program(CONTAINERD, command, {"PATH": path}))
+    for _ in processes.attempts(_START_SECONDS):
+        processes.check(run, CONTAINERD)
+        if _ctr(run, "version").returncode == 0:
+            return
+    raise TimeoutError(f"containerd was not ready within {_START_SECONDS} s:\n{processes.tail(run, CONTAINERD)}")
+
+
+def _forget_containers(run: RunDir) -> bool:
+    """Remove what containerd remembers of an earlier cluster's pods; returns whether there was anything."""
+    forgotten = False
+    for kind in ("containers", "sandboxes"):
+        listed = _ctr(run, "-n", _NAMESPACE, kind, "list", *(("--quiet",) if kind == "containers" else ()))
+        identifiers = _identifiers(listed.stdout)
+        for identifier in identifiers:
+            _ctr(run, "-n", _NAMESPACE, kind, "rm", identifier)
+        forgotten = forgotten or bool(identifiers)
+    return forgotten
+
+
+def _identifiers(listing: str) -> list[str]:
+    """First words of a listing, without its heading."""
+    words = [line.split()[0] for line in listing.splitlines() if line.strip()]
+    return [word for word in words if not word.isupper()]
 
 
 def _end_shims(run: RunDir) -> None:

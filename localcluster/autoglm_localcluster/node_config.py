@@ -1,13 +1,14 @@
 """Configuration of the real node's programs. Pure: paths and facts in, text out."""
 
 import json
+from pathlib import Path
 from typing import Final
 
 import yaml
 
 from autoglm_localcluster import layout
 from autoglm_localcluster.host import Host
-from autoglm_localcluster.paths import RunDir
+from autoglm_localcluster.paths import RunDir, cache_dir
 
 NODE_NAME: Final = "autoglm-node"
 PAUSE_IMAGE: Final = "docker.io/autoglm/pause:1"
@@ -20,6 +21,11 @@ def containerd_socket(run: RunDir) -> str:
     return str(run.state / "containerd.sock")
 
 
+def image_store() -> Path:
+    """Containerd's images and their unpacked layers: kept between clusters, so that a start imports only news."""
+    return cache_dir() / "containerd"
+
+
 def containerd(run: RunDir, host: Host, *, runc: str) -> str:
     """Containerd's TOML (version 3, for containerd 2)."""
     # Without CAP_SYS_RESOURCE nobody may lower oom_score_adj, and every sandbox would fail with
@@ -27,7 +33,7 @@ def containerd(run: RunDir, host: Host, *, runc: str) -> str:
     restrict = "false" if host.may_raise_limits else "true"
     return f"""\
 version = 3
-root = "{run.state / "containerd"}"
+root = "{image_store()}"
 state = "{run.state / "containerd-state"}"
 disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.tracing.processor.v1.otlp"]
 
