@@ -134,7 +134,9 @@ def test_every_text_has_a_class_and_a_short_ascii_reason(text: str, chars: int, 
     assert (verdict.reason.isascii(), verdict.reason.isprintable(), len(verdict.reason) < 200) == (True, True, True)
 
 
-json_values: st.SearchStrategy[Any] = st.sampled_from([None, True, -1, 2**70, 1.5, "", "BYTES", [], {}, [None], [{}], {"binary_data_size": -1}])
+json_values: st.SearchStrategy[Any] = st.sampled_from(
+    [None, True, -1, 2**70, 1.5, "", "BYTES", [], {}, [None], [{}], {"binary_data_size": -1}]
+)
 KEYS = st.sampled_from(
     ["model", "messages", "inputs", "text_input", "datatype", "data", "parameters", "role", "content"]
 )
