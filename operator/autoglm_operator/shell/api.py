@@ -46,6 +46,10 @@ class NotFoundError(APIError):
     """The object, or the namespace or kind, does not exist."""
 
 
+class NamespaceEndsError(APIError):
+    """Nothing can be created any more because the namespace is being deleted."""
+
+
 class ConflictError(APIError):
     """The object is not the one that was meant (another UID), or it exists already."""
 
@@ -169,10 +173,13 @@ def _content(status: int, data: bytes) -> JSON:
         raise APIError(status, f"not an answer of an API server: {data[:200].decode(errors='replace')!r}")
     if status < _FIRST_ERROR:
         return content
-    raise _error_for(status)(status, str(content.get("message") or "the API server gave no reason"))
+    raise _error_for(status, content)(status, str(content.get("message") or "the API server gave no reason"))
 
 
-def _error_for(status: int) -> type[APIError]:
+def _error_for(status: int, content: JSON) -> type[APIError]:
+    causes = (content.get("details") or {}).get("causes") or ()
+    if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
+        return NamespaceEndsError
     if status == _NOT_FOUND:
         return NotFoundError
     if status == _CONFLICT:

@@ -17,7 +17,7 @@ from autoglm_operator.core.outcome import Action, Apply, Delete, Outcome, Scale
 from autoglm_operator.core.reconcile import reconcile
 from autoglm_operator.core.settings import Images
 from autoglm_operator.scaling.model import PoolDecision, PoolTarget
-from autoglm_operator.shell.api import APIError, KubernetesAPI, NotFoundError, RefusedError
+from autoglm_operator.shell.api import APIError, KubernetesAPI, NamespaceEndsError, NotFoundError, RefusedError
 from autoglm_operator.shell.recorder import Recorder
 from autoglm_operator.shell.resources import CHILDREN, CUSTOM, PODS
 from autoglm_operator.shell.telemetry import RECONCILE_SECONDS, RECONCILES
@@ -53,6 +53,8 @@ class Reconciler:
         with RECONCILE_SECONDS.time():
             try:
                 result = await self._reconcile(key)
+            except NamespaceEndsError:
+                result = Result(Again.RETRY)  # its resource goes soon, too
             except APIError as error:
                 _log.warning("reconcile of %s: %s", key, error)
                 result = Result(Again.RETRY)

@@ -11,7 +11,14 @@ from kubernetes.aio import client
 
 from autoglm_api import names
 from autoglm_operator.core.keys import ChildRef, ObjectKey
-from autoglm_operator.shell.api import APIError, ConflictError, KubernetesAPI, NotFoundError, RefusedError
+from autoglm_operator.shell.api import (
+    APIError,
+    ConflictError,
+    KubernetesAPI,
+    NamespaceEndsError,
+    NotFoundError,
+    RefusedError,
+)
 from autoglm_operator.shell.resources import CHILDREN
 from support.scripted_http import reply, scripted
 
@@ -76,6 +83,14 @@ async def test_what_a_status_code_means(status: int, error: type[APIError]) -> N
         with pytest.raises(APIError, match="because") as caught:
             await api.apply(_config_map(), None)
     assert type(caught.value) is error
+
+
+async def test_a_namespace_that_ends_is_no_refusal_to_report() -> None:
+    causes = [{"reason": "NamespaceTerminating", "message": "namespace a is being terminated"}]
+    answer = {"message": "is being terminated", "details": {"causes": causes}}
+    async with answering(lambda *_: (403, answer)) as (api, _):
+        with pytest.raises(NamespaceEndsError):
+            await api.apply(_config_map(), None)
 
 
 @pytest.mark.parametrize("body", [b"<html>bad gateway</html>", b"[1]", b"{", b""])
