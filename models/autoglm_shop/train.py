@@ -31,10 +31,10 @@ SEED: Final = 20_240_611
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How one model is made; `lessons` says what its replies show, each up to a step."""
+    """How one model is made; `working` is what its replies show."""
 
     shape: Shape
-    lessons: tuple[tuple[Working, int], ...]
+    working: Working
     steps: int
     rows: int
     row_tokens: int = 128
@@ -43,20 +43,10 @@ class Recipe:
     warm_steps: int = 40
     decay_share: float = 0.4
 
-    def working_at(self, step: int) -> Working:
-        """Return how replies are written at a step; the last lesson has no end."""
-        return next((working for working, end in self.lessons if step < end), self.lessons[-1][0])
-
 
 RECIPES: Final = {
-    "light": Recipe(Shape(64, 2, 4, 2, 192, VOCABULARY_SIZE), lessons=((Working.NONE, 450),), steps=450, rows=24),
-    # First what is asked and what it takes, then sums place by place, which are far easier.
-    "large": Recipe(
-        Shape(192, 5, 6, 2, 448, VOCABULARY_SIZE),
-        lessons=((Working.SHORT, 500), (Working.BY_PLACES, 900)),
-        steps=900,
-        rows=24,
-    ),
+    "light": Recipe(Shape(64, 2, 4, 2, 192, VOCABULARY_SIZE), Working.NONE, steps=450, rows=24),
+    "large": Recipe(Shape(192, 5, 6, 2, 448, VOCABULARY_SIZE), Working.BY_PLACES, steps=900, rows=24),
 }
 
 
@@ -127,7 +117,7 @@ class Training:
                 f"{SEED}/{self.progress.step}/{number}",
                 self.tokenizer,
                 recipe.row_tokens,
-                recipe.working_at(self.progress.step),
+                recipe.working,
             )
             for number in range(recipe.rows)
         ]
