@@ -67,14 +67,15 @@ def both_pools_answered(records: Sequence[Record], pools: Sequence[str]) -> Chec
 
 
 def grew(samples: Sequence[Sample], pool: str, bounds: Bounds) -> Check:
-    """A pool grew above its smallest size under load, and never above its largest."""
+    """A pool grew under load from its smallest size, and never above its largest."""
+    first = samples[0].ready(pool) if samples else 0
     most = most_ready(samples, pool)
     since = seconds_until(samples, pool, bounds.smallest + 1)
     when = f", first growth after {since:.0f} s" if since is not None else ""
     return Check(
         f"pool {pool} grew under the peak",
-        bounds.smallest < most <= bounds.largest,
-        f"{bounds.smallest} -> {most} ready (at most {bounds.largest}){when}",
+        first == bounds.smallest < most <= bounds.largest,
+        f"{first} -> {most} ready (at most {bounds.largest}){when}",
     )
 
 

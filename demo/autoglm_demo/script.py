@@ -19,7 +19,7 @@ READY_SECONDS: Final = 180.0
 
 SHOP: Final = Target("01-two-pools", "shop", "shop-assistant")
 PROMPTS: Final = 240
-PROMPTS_AT_ONCE: Final = 8
+PROMPTS_AT_ONCE: Final = 3  # no more than one replica is sized for: growing belongs to the peak
 PROMPTS_SEED: Final = 2026
 MARGIN_POINTS: Final = 12.0  # two standard deviations of 70 % of 60 answers
 ROUTING_PERCENT: Final = 85.0

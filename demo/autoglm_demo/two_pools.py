@@ -60,6 +60,7 @@ async def peak(stage: Stage, spec: Spec) -> None:
         traffic = Traffic(Wire(*address), SHOP.name)
         traffic.start()
         async with stage.watched(phase, traffic, SHOP):
+            await until(lambda: bool(phase.samples), script.PEAK_SECONDS)
             async with _shoppers(traffic, script.SHOPPERS):
                 await until(lambda: _full(phase, bounds), script.PEAK_SECONDS)
                 await asyncio.sleep(script.PLATEAU_SECONDS)

@@ -63,6 +63,7 @@ def test_growth_stays_within_the_bounds() -> None:
     assert "after 2 s" in checks.grew(sizes(1, 1, 3, 1), "light", BOUNDS).evidence
     assert not checks.grew(sizes(1, 1, 1), "light", BOUNDS).held
     assert not checks.grew(sizes(1, 4), "light", BOUNDS).held
+    assert not checks.grew(sizes(2, 3), "light", BOUNDS).held
     assert not checks.grew([], "light", BOUNDS).held
 
 

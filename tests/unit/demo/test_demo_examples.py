@@ -26,6 +26,11 @@ def test_the_shoppers_ask_for_the_largest_size_of_each_pool(pool: Pool) -> None:
 
 
 @pytest.mark.parametrize("pool", spec_of(script.SHOP.example).pools, ids=lambda pool: pool.name)
+def test_the_questions_do_not_make_a_pool_grow(pool: Pool) -> None:
+    assert concurrency_target(pool) >= script.PROMPTS_AT_ONCE
+
+
+@pytest.mark.parametrize("pool", spec_of(script.SHOP.example).pools, ids=lambda pool: pool.name)
 def test_the_last_shopper_asks_for_the_smallest_size(pool: Pool) -> None:
     assert script.LAST_SHOPPERS / concurrency_target(pool) <= pool.scaling.min_replicas
 
