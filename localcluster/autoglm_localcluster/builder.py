@@ -36,7 +36,7 @@ class Buildah:
 
     def export_command(self, tag: str, archive: Path) -> list[str]:
         """Command that writes an image as a Docker archive."""
-        return [*self._program(), "push", "--quiet", tag, f"docker-archive:{archive}:{qualified(tag)}"]
+        return [*self._program(), "push", "--quiet", tag, f"docker-archive:{archive}:{tag}"]
 
     def _program(self) -> list[str]:
         return ["buildah", "--root", str(self.storage / "storage"), "--runroot", str(self.storage / "run")]
@@ -83,11 +83,6 @@ def export(builder: Builder, tag: str, archive: Path) -> None:
     unfinished.unlink(missing_ok=True)
     _run(builder.export_command(tag, unfinished))
     unfinished.rename(archive)
-
-
-def qualified(tag: str) -> str:
-    """Full name under which Kubernetes looks for a short image name."""
-    return f"docker.io/{tag}"
 
 
 def _recipe_arguments(recipe: Recipe) -> list[str]:

@@ -71,7 +71,7 @@ def import_changed(run: RunDir, built: list[images.Built]) -> None:
     known: dict[str, str] = json.loads(memory.read_text()) if memory.exists() else {}
     present = node.image_names(run)
     for image in built:
-        if known.get(image.tag) == image.archive.name and builder.qualified(image.tag) in present:
+        if known.get(image.tag) == image.archive.name and node.has_image(present, image.tag):
             continue
         with step(f"importing {image.tag}"):
             node.import_image(run, image.archive)

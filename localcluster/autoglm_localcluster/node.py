@@ -5,6 +5,7 @@ import datetime as dt
 import os
 import shutil
 import subprocess
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -73,6 +74,11 @@ def is_running(run: RunDir) -> bool:
 def image_names(run: RunDir) -> set[str]:
     """Full names of the images that containerd has."""
     return set(_ctr(run, "-n", _NAMESPACE, "images", "list", "--quiet").stdout.split())
+
+
+def has_image(present: Collection[str], tag: str) -> bool:
+    """Whether a short name is among the full names, which have the default registry in front."""
+    return any(name.endswith(f"/{tag}") and not name.startswith("localhost/") for name in present)
 
 
 def import_image(run: RunDir, archive: Path) -> None:

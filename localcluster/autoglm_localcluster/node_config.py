@@ -11,7 +11,7 @@ from autoglm_localcluster.host import Host
 from autoglm_localcluster.paths import RunDir, cache_dir
 
 NODE_NAME: Final = "autoglm-node"
-PAUSE_IMAGE: Final = "docker.io/autoglm/pause:1"
+PAUSE_IMAGE: Final = "autoglm/pause:1"
 CNI_PROGRAMS: Final = "/usr/lib/cni"
 _FIRST_POD_ADDRESS: Final = "10.97.0.10"
 

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from autoglm_api import names
-from autoglm_localcluster import bundle, fakenodes, fingerprint, images, kind, toolchain
+from autoglm_localcluster import bundle, fakenodes, fingerprint, images, kind, node, toolchain
 from autoglm_localcluster.builder import Buildah, Docker, Recipe
 from autoglm_localcluster.cluster import Cluster
 from autoglm_localcluster.host import Host
@@ -100,9 +100,17 @@ def test_buildah_builds_without_an_engine_and_never_pulls() -> None:
     assert command[-1] == "/c"
 
 
-def test_archives_carry_the_name_that_kubernetes_looks_for() -> None:
+def test_archives_carry_the_name_that_pods_ask_for() -> None:
     command = Buildah(Path("/s")).export_command("autoglm/x:dev", Path("/a.tar"))
-    assert command[-1] == "docker-archive:/a.tar:docker.io/autoglm/x:dev"
+    assert command[-1] == "docker-archive:/a.tar:autoglm/x:dev"
+
+
+@pytest.mark.parametrize(
+    ("present", "found"),
+    [({"registry.example/autoglm/x:dev"}, True), ({"localhost/autoglm/x:dev"}, False), ({"r/autoglm/x:1"}, False)],
+)
+def test_an_image_is_told_by_its_short_name(present: set[str], *, found: bool) -> None:
+    assert node.has_image(present, "autoglm/x:dev") is found
 
 
 def test_docker_builds_the_same_recipe() -> None:
