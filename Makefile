@@ -6,7 +6,6 @@ UV_VERSION := 0.13.9
 UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 PY := .venv/bin/python
 EXTRAS := operator gateway node cli
-export PYTHONDONTWRITEBYTECODE ?= 1
 
 .PHONY: help
 help: ## List the targets
@@ -18,7 +17,7 @@ $(UV):
 
 .venv/.synced: locks/dev.txt pyproject.toml | $(UV)
 	@test -x $(PY) || $(UV) venv -q --python 3.11 .venv
-	@$(UV) pip sync -q --python $(PY) --require-hashes locks/dev.txt
+	@$(UV) pip sync -q --compile-bytecode --python $(PY) --require-hashes locks/dev.txt
 	@$(UV) pip install -q --python $(PY) --no-deps -e .
 	@touch $@
 
