@@ -112,3 +112,20 @@ async def test_refusals_are_waited_out() -> None:
         assert snapshots == []
         server.list_status = 200
         await eventually(lambda: snapshots == [["1"]])
+
+
+async def test_a_connection_attempt_that_uvloop_forbids_is_one_more_failed_attempt() -> None:
+    snapshots: list[int] = []
+    attempts = 0
+
+    async def call(**_arguments: Any) -> Any:
+        nonlocal attempts
+        attempts += 1
+        raise RuntimeError("File descriptor 9 is used by transport")
+
+    task = asyncio.create_task(watching.follow(call, lambda found: snapshots.append(len(found))))
+    await eventually(lambda: attempts >= 2)
+    assert not task.done()
+    assert snapshots == []
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
