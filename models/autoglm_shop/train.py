@@ -46,7 +46,7 @@ class Recipe:
 
 RECIPES: Final = {
     "light": Recipe(Shape(64, 2, 4, 2, 192, VOCABULARY_SIZE), Working.NONE, steps=450, rows=24),
-    "large": Recipe(Shape(192, 5, 6, 2, 448, VOCABULARY_SIZE), Working.BY_PLACES, steps=900, rows=24),
+    "large": Recipe(Shape(192, 5, 6, 2, 448, VOCABULARY_SIZE), Working.BY_PLACES, steps=1200, rows=24),
 }
 
 
