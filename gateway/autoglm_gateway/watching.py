@@ -20,8 +20,8 @@ _MAX_PAUSE_SECONDS: Final = 10.0
 Object = dict[str, Any]
 # A client function that returns the response itself (`..._without_preload_content`), bound to its fixed arguments.
 Call = Callable[..., Awaitable[Any]]
-# RuntimeError: uvloop's "File descriptor N is used by transport", seen in the operator when aiohttp's connection attempts
-# were refused for 40 s. A gateway must go on serving with what it knows, so it is one more failed attempt.
+# RuntimeError: uvloop's "File descriptor N is used by transport", seen in the operator when connection attempts were
+# refused for 40 s. A gateway must go on serving with what it knows, so it is one more failed attempt.
 _FAILURES: Final = (ApiException, aiohttp.ClientError, OSError, TimeoutError, RuntimeError, orjson.JSONDecodeError)
 
 

@@ -84,6 +84,7 @@ def stop(run: RunDir, names: Sequence[str], *, grace_seconds: float = 1.0) -> No
     end(running, grace_seconds=grace_seconds)
     for name in names:
         _pid_file(run, name).unlink(missing_ok=True)
+    _started[:] = [child for child in _started if child.poll() is None]
 
 
 def end(running: Sequence[psutil.Process], *, grace_seconds: float) -> None:
