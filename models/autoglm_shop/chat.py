@@ -19,6 +19,9 @@ ASSISTANT: Final = "<|assistant|>"
 SYSTEM: Final = "<|system|>"
 SPECIAL: Final = (END, "[MASK]", "[gMASK]", "<sop>", SYSTEM, USER, ASSISTANT)
 PREFIX: Final = "[gMASK]<sop>"
+SEED: Final = 20_240_611
+"""The seed of the recipe: of the tokeniser, the training rows and the models' start."""
+
 VOCABULARY_SIZE: Final = 704
 CORPUS_QUERIES: Final = 4000
 

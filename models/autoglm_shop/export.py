@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from autoglm_shop import artifact
-from autoglm_shop.chat import trained_tokenizer
-from autoglm_shop.train import RECIPES, SEED
+from autoglm_shop.chat import SEED, trained_tokenizer
+from autoglm_shop.train import RECIPES
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,8 +14,9 @@ from pathlib import Path
 import torch
 
 from autoglm_shop import artifact
+from autoglm_shop.chat import SEED
 from autoglm_shop.evaluate import evaluate
-from autoglm_shop.train import RECIPES, SEED
+from autoglm_shop.train import RECIPES
 
 
 def training_facts(name: str, checkpoint: Path) -> dict[str, object]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 from torch.nn import functional as f
 
-from autoglm_shop.chat import VOCABULARY_SIZE, trained_tokenizer
+from autoglm_shop.chat import SEED, VOCABULARY_SIZE, trained_tokenizer
 from autoglm_shop.glm import Glm, tree_mask
 from autoglm_shop.packing import IGNORED, Working, training_row
 from autoglm_shop.shape import Shape
@@ -25,8 +25,6 @@ from autoglm_shop.shape import Shape
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from torch import Tensor
-
-SEED: Final = 20_240_611
 
 
 @dataclass(frozen=True, slots=True)
