@@ -35,8 +35,6 @@ LABEL_REVISION: Final = f"{GROUP}/revision"
 LABEL_CLASS: Final = f"{GROUP}/class"
 
 ANNOTATION_CONFIG_HASH: Final = f"{GROUP}/config-hash"
-ANNOTATION_PAUSED_SCALING: Final = f"{GROUP}/paused-scaling"
-ANNOTATION_DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
 ANNOTATION_SCRAPE: Final = "prometheus.io/scrape"
 ANNOTATION_SCRAPE_PORT: Final = "prometheus.io/port"
 
@@ -67,8 +65,6 @@ PORT_NAME_ADMIN: Final = "admin"
 # --- HTTP headers (always compared in lower case) ------------------------------------------------
 HEADER_REQUEST_ID: Final = "x-request-id"
 HEADER_TRACEPARENT: Final = "traceparent"
-# Client -> gateway
-HEADER_CLASS_OVERRIDE: Final = "x-autoglm-class"
 # Gateway -> replica
 HEADER_DEADLINE: Final = "x-autoglm-deadline-ms"  # milliseconds that are left when the header is written
 HEADER_TIER: Final = "x-autoglm-tier"

@@ -140,16 +140,17 @@ class Front:
     ) -> Query:
         override = _override(request, config)
         if model == config.deployment:
-            query_class, reason = self._class_of(asked, override, config)
+            query_class, chosen_by, reason = self._class_of(asked, override, config)
             pool = self._fleet.choose(query_class)
             if pool is None:
                 raise RefusalError(503, f"no pool serves {query_class}", code="no_pool")
         else:
             pool = self._pinned(model, config)
-            query_class, reason = pool.config.serves, "pinned by model name"
+            query_class, chosen_by, reason = pool.config.serves, "model", "pinned by model name"
         return Query(
             pool=pool,
             query_class=query_class,
+            chosen_by=chosen_by,
             reason=reason,
             target=target(pool),
             headers=passed_on(request.headers, config.override_header),
@@ -160,14 +161,15 @@ class Front:
 
     def _class_of(
         self, asked: Callable[[], Asked | None], override: QueryClass | None, config: GatewayConfig
-    ) -> tuple[QueryClass, str]:
+    ) -> tuple[QueryClass, str, str]:
+        """Return the class, what chose it in one word, and the reason in a line."""
         if override is not None:
-            return override, f"header {config.override_header}"
+            return override, "header", f"header {config.override_header}"
         question = asked()
         if question is None:
-            return QueryClass.SIMPLE, "asks about the model, not the model"
+            return QueryClass.SIMPLE, "metadata", "asks about the model, not the model"
         verdict = classify(question)
-        return verdict.query_class, verdict.reason
+        return verdict.query_class, "score", verdict.reason
 
     def _pinned(self, model: str, config: GatewayConfig) -> Pool:
         pool = self._fleet.by_model(model)

@@ -44,11 +44,15 @@ class Metrics:
             ["pool", "class", "code"],
             registry=self.registry,
         )
+        self._routed = self._counter(names.METRIC_GATEWAY_ROUTED, "Queries by class and by what chose it.", "class")
+        self._rejected = self._counter(names.METRIC_GATEWAY_REJECTED, "Queries that no replica has begun to answer.")
+        self._retries = self._counter(names.METRIC_GATEWAY_RETRIES, "Attempts that were followed by another one.")
         self._queue = self._histogram(names.METRIC_GATEWAY_QUEUE_SECONDS, "Time spent waiting for a replica.")
         self._first = self._histogram(names.METRIC_GATEWAY_FIRST_BYTE_SECONDS, "Time to the answer's first byte.")
         self._duration = self._histogram(names.METRIC_GATEWAY_DURATION_SECONDS, "Time to the answer's last byte.")
         # Looking a child up by its labels takes a lock and costs more than counting.
         self._children: dict[tuple[str, str, str], Counter] = {}
+        self._reasons: dict[tuple[Counter, str, str], Counter] = {}
         self._observers: dict[tuple[Histogram, str], Histogram] = {}
         self.registry.register(_PoolGauges(pools))
 
@@ -59,6 +63,27 @@ class Metrics:
         if child is None:
             child = self._children[key] = self._queries.labels(*key)
         child.inc()
+
+    def routed(self, query_class: str, chosen_by: str) -> None:
+        """Count a query that got its class; `chosen_by` is one of a few fixed words."""
+        self._count_reason(self._routed, query_class, chosen_by)
+
+    def rejected(self, pool: str, reason: str) -> None:
+        """Count a query that ends without an answer of a replica; `reason` is the refusal's code."""
+        self._count_reason(self._rejected, pool, reason)
+
+    def retried(self, pool: str, reason: str) -> None:
+        """Count an attempt that is followed by another one."""
+        self._count_reason(self._retries, pool, reason)
+
+    def _count_reason(self, counter: Counter, whose: str, reason: str) -> None:
+        child = self._reasons.get((counter, whose, reason))
+        if child is None:
+            child = self._reasons[counter, whose, reason] = counter.labels(whose, reason)
+        child.inc()
+
+    def _counter(self, name: str, text: str, whose: str = "pool") -> Counter:
+        return Counter(name.removesuffix("_total"), text, [whose, "reason"], registry=self.registry)
 
     def waited(self, pool: str, seconds: float) -> None:
         """Note the time in the queue."""

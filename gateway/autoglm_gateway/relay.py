@@ -37,7 +37,8 @@ class Query:
 
     pool: Pool
     query_class: QueryClass
-    reason: str
+    chosen_by: str  # one word for the metrics
+    reason: str  # a line for the client
     target: str
     headers: list[Pair]
     trace: Trace
@@ -46,7 +47,11 @@ class Query:
 
 
 class _SentBackError(Exception):
-    """The replica did not take the query; nothing of an answer has come."""
+    """The replica did not take the query; nothing of an answer has come. The text is the reason for the metrics."""
+
+
+class _EngineFailedError(Exception):
+    """The replica took the query and its engine failed before the first token."""
 
 
 class Relay:
@@ -68,11 +73,13 @@ class Relay:
             RefusalError: 429, 502, 503 or 504, when no replica has begun an answer.
         """
         code = "499"
+        self._metrics.routed(query.query_class, query.chosen_by)
         try:
             code = await self._carry(query, request, responder)
             self._metrics.finished(query.pool.name, asyncio.get_running_loop().time() - query.arrived)
         except RefusalError as refusal:
             code = str(refusal.status)
+            self._metrics.rejected(query.pool.name, refusal.code or code)
             raise
         finally:
             self._metrics.count(query.pool.name, query.query_class, code)
@@ -83,16 +90,21 @@ class Relay:
         while True:
             replica = await self._take(query, again=again)
             again = True
+            last = lost + 1 >= _TRIES_AFTER_LOSS
             try:
-                return await self._attempt(query, replica, request, responder)
-            except NoAnswerError:
-                lost += 1
-                if lost >= _TRIES_AFTER_LOSS:
+                return await self._attempt(query, replica, request, responder, last=last)
+            except (NoAnswerError, _EngineFailedError) as error:
+                if last:
                     raise RefusalError(502, "two replicas closed the connection without an answer") from None
-            except (_SentBackError, ConnectFailedError):
-                pass
+                lost += 1
+                reason = "lost" if isinstance(error, NoAnswerError) else "engine_failed"
+            except _SentBackError as sent_back:
+                reason = str(sent_back)
+            except ConnectFailedError:
+                reason = "connect"
             finally:
                 query.pool.release(replica)
+            self._metrics.retried(query.pool.name, reason)
 
     async def _take(self, query: Query, *, again: bool) -> Replica:
         loop = asyncio.get_running_loop()
@@ -111,10 +123,12 @@ class Relay:
             self._metrics.waited(query.pool.name, loop.time() - query.arrived)
         return replica
 
-    async def _attempt(self, query: Query, replica: Replica, request: Request, responder: Responder) -> str:
+    async def _attempt(
+        self, query: Query, replica: Replica, request: Request, responder: Responder, *, last: bool
+    ) -> str:
         response = await self._send(query, replica, request)
         try:
-            self._check_taken(response, replica)
+            self._check_taken(response, replica, last=last)
             replica.answered()
             if (body := response.whole_body()) is not None:
                 self._first_byte(query)
@@ -145,14 +159,18 @@ class Relay:
             replica.failed(loop.time())
             raise
 
-    def _check_taken(self, response: UpstreamResponse, replica: Replica) -> None:
+    def _check_taken(self, response: UpstreamResponse, replica: Replica, *, last: bool) -> None:
+        """Raise when another attempt is due; the last attempt's own 503 goes to the client as it is."""
         now = asyncio.get_running_loop().time()
         if response.status == _UNAVAILABLE and response.headers.get(names.HEADER_DRAINING) is not None:
             replica.shun(now + _DRAINING_SECONDS)
-            raise _SentBackError
+            raise _SentBackError("draining")
         if response.status == _TOO_MANY:
             replica.shun(now + _FULL_SECONDS)
-            raise _SentBackError
+            raise _SentBackError("full")
+        if response.status == _UNAVAILABLE and not last:
+            replica.failed(now)
+            raise _EngineFailedError
 
     async def _stream(self, query: Query, response: UpstreamResponse, responder: Responder) -> str:
         headers = self._answer_headers(query, response)

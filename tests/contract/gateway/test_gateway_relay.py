@@ -188,6 +188,38 @@ async def test_two_hang_ups_are_answered_502() -> None:
         assert (answer.status, len(one.requests) + len(two.requests)) == (502, 2)
 
 
+async def engine_failed(request: Request, responder: Responder) -> None:
+    await responder.send(503, [("content-type", "application/json")], b'{"error": {"code": "engine_failed"}}')
+
+
+async def test_a_replica_whose_engine_failed_is_replaced_once() -> None:
+    async with replica(engine_failed) as bad, replica() as good, running_gateway(light=[bad.port, good.port]) as gate:
+        assert [(await gate.chat()).status for _ in range(4)] == [200] * 4
+        assert (len(bad.requests), len(good.requests)) == (1, 4)
+
+
+async def test_the_second_failed_engine_speaks_for_itself() -> None:
+    async with (
+        replica(engine_failed) as one,
+        replica(engine_failed) as two,
+        running_gateway(light=[one.port, two.port]) as gate,
+    ):
+        answer = await gate.chat()
+        assert (answer.status, answer.json["error"]["code"]) == (503, "engine_failed")
+        assert len(one.requests) + len(two.requests) == 2
+
+
+async def test_what_chose_retried_and_rejected_is_counted() -> None:
+    async with replica(cut) as one, replica(cut) as two, running_gateway(light=[one.port, two.port]) as gate:
+        await gate.chat()
+        await gate.chat(model="glm-light")
+        metrics = (await gate.send("GET", "/metrics", admin=True)).body.decode().splitlines()
+    assert f'{names.METRIC_GATEWAY_ROUTED}{{class="Simple",reason="score"}} 1.0' in metrics
+    assert f'{names.METRIC_GATEWAY_ROUTED}{{class="Simple",reason="model"}} 1.0' in metrics
+    assert f'{names.METRIC_GATEWAY_RETRIES}{{pool="light",reason="lost"}} 2.0' in metrics
+    assert f'{names.METRIC_GATEWAY_REJECTED}{{pool="light",reason="502"}} 2.0' in metrics
+
+
 async def test_a_full_replica_is_tried_again() -> None:
     tries: list[int] = []
 
