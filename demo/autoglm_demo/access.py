@@ -5,6 +5,7 @@ import re
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import NamedTuple
 
 from autoglm_api import names
@@ -12,6 +13,7 @@ from autoglm_demo.kube import Kube
 from autoglm_localcluster.cluster import Cluster
 
 FORWARD_SECONDS = 20
+REACHABLE_SECONDS = 10
 _FORWARDING = re.compile(rb"Forwarding from 127\.0\.0\.1:(\d+)")
 
 
@@ -34,7 +36,9 @@ async def gateway(cluster: Cluster, kube: Kube, namespace: str, deployment: str)
     A port-forward goes to one gateway pod, so elsewhere than on the local cluster the load is not spread.
     """
     if cluster.provider == "local":
-        yield Address(*await kube.gateway_address(namespace, deployment))
+        address = Address(*await kube.gateway_address(namespace, deployment))
+        await _reachable(address)
+        yield address
         return
     process = await asyncio.create_subprocess_exec(
         *("kubectl", "--namespace", namespace, "port-forward"),
@@ -49,6 +53,21 @@ async def gateway(cluster: Cluster, kube: Kube, namespace: str, deployment: str)
         if process.returncode is None:
             process.terminate()
         await process.wait()
+
+
+async def _reachable(address: Address) -> None:
+    """Wait until the address takes connections: kube-proxy is a second later than the Ready condition."""
+    deadline = monotonic() + REACHABLE_SECONDS
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(*address)
+        except OSError:
+            if monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.2)
+        else:
+            writer.close()
+            return
 
 
 async def _forwarded_port(process: asyncio.subprocess.Process) -> int:

@@ -26,7 +26,7 @@ def open_shop(product: Cluster, request: pytest.FixtureRequest) -> Iterator[Open
     opened: list[Shop] = []
 
     def open_one(suffix: str, *pools: dict[str, Any], gateways: int = 1) -> Shop:
-        module = request.module.__name__.rpartition("test_e2e_")[2]
+        module = request.module.__name__.rpartition("test_e2e_")[2].replace("_", "-")
         shop = Shop.open(product, f"e2e-{module}-{suffix}", *pools, gateways=gateways)
         opened.append(shop)
         return shop

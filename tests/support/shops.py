@@ -4,10 +4,11 @@ import asyncio
 import json
 import os
 import signal
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, Final
 
 import psutil
@@ -78,7 +79,21 @@ class Shop:
         cluster.apply(manifest(namespace, *pools, gateways=gateways))
         shop = cls(cluster, namespace)
         shop.kubectl("wait", f"agd/{NAME}", "--for=condition=Ready", f"--timeout={READY_SECONDS}s")
+        shop.wait_reachable()
         return shop
+
+    def wait_reachable(self, within_seconds: float = 10) -> None:
+        """Wait until the gateway's address takes connections: kube-proxy is a second later than the Ready condition."""
+        deadline = monotonic() + within_seconds
+        while True:
+            try:
+                socket.create_connection(self.address, timeout=1).close()
+            except OSError:
+                if monotonic() > deadline:
+                    raise
+                sleep(0.1)
+            else:
+                return
 
     def close(self) -> None:
         """Delete the shop with everything in it, without waiting for it."""
