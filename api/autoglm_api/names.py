@@ -113,6 +113,10 @@ METRIC_NODE_MODEL_READY: Final = "autoglm_node_model_ready"  # [model] 0 or 1
 METRIC_NODE_DRAINING: Final = "autoglm_node_draining"  # 0 or 1
 METRIC_NODE_CANARY_SECONDS: Final = "autoglm_node_canary_seconds"
 METRIC_NODE_START_SECONDS: Final = "autoglm_node_start_seconds"  # from process start to ready
+# Written by the CPU engine into Triton's own metrics page.
+METRIC_ENGINE_RUNNING: Final = "autoglm_engine_running"  # [model] gauge: hold a slot
+METRIC_ENGINE_WAITING: Final = "autoglm_engine_waiting"  # [model] gauge: no slot yet
+METRIC_ENGINE_CACHED_TOKENS: Final = "autoglm_engine_cached_tokens"  # [model] gauge
 # --- Metrics: operator -------------------------------------------------------------------------------
 METRIC_OPERATOR_RECONCILES: Final = "autoglm_operator_reconcile_total"  # [result]
 METRIC_OPERATOR_RECONCILE_SECONDS: Final = "autoglm_operator_reconcile_seconds"

@@ -20,6 +20,7 @@ from typing import Any, Final
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
+from autoglm_api import names
 from autoglm_node.chat import CHAT_FILE, ChatFormat
 from autoglm_node.engine.artifact import load_model
 from autoglm_node.engine.decode_loop import DecodeLoop
@@ -196,9 +197,9 @@ class TritonPythonModel:
 
     def _publish(self) -> None:
         for name, value in (
-            ("running", self._loop.running),
-            ("waiting", self._loop.waiting),
-            ("cached_tokens", self._loop.cached_tokens),
+            (names.METRIC_ENGINE_RUNNING, self._loop.running),
+            (names.METRIC_ENGINE_WAITING, self._loop.waiting),
+            (names.METRIC_ENGINE_CACHED_TOKENS, self._loop.cached_tokens),
         ):
             self._gauges[name].set(value)
 
@@ -228,12 +229,10 @@ def _sequence(number: int, request: Any, stop_ids: frozenset[int]) -> Sequence:
 def _gauges(model: str) -> dict[str, Any]:
     """Gauges that Triton merges into its own metrics page."""
     described = {
-        "running": "Sequences that hold a slot",
-        "waiting": "Sequences without a slot",
-        "cached_tokens": "Tokens whose keys and values are held",
+        names.METRIC_ENGINE_RUNNING: "Sequences that hold a slot",
+        names.METRIC_ENGINE_WAITING: "Sequences without a slot",
+        names.METRIC_ENGINE_CACHED_TOKENS: "Tokens whose keys and values are held",
     }
     for name, text in described.items():
-        _FAMILIES[name] = pb_utils.MetricFamily(
-            name=f"autoglm_engine_{name}", description=text, kind=pb_utils.MetricFamily.GAUGE
-        )
+        _FAMILIES[name] = pb_utils.MetricFamily(name=name, description=text, kind=pb_utils.MetricFamily.GAUGE)
     return {name: family.Metric(labels={"model": model}) for name, family in _FAMILIES.items()}

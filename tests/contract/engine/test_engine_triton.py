@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 
+from autoglm_api import names
 from autoglm_api.config import EngineSpec
 from autoglm_api.spec import Backend, QueryClass
 from autoglm_node import repository, triton_server
@@ -219,7 +220,7 @@ def test_cancelled_queries_free_their_slots(server: Server) -> None:
     reply = Stream(server, prompts()[1], 8).reply()
     assert reply.tokens == alone(server.artifact, prompts()[1], 8)
     deadline = time.monotonic() + 5
-    while gauge(server, "autoglm_engine_running") + gauge(server, "autoglm_engine_waiting") > 0:
+    while gauge(server, names.METRIC_ENGINE_RUNNING) + gauge(server, names.METRIC_ENGINE_WAITING) > 0:
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
