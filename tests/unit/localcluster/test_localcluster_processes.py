@@ -64,6 +64,7 @@ def test_death_is_told_with_the_end_of_the_log(run: RunDir) -> None:
             break
     with pytest.raises(ServerDiedError, match="port is taken"):
         processes.check(run, "liar")
+    processes.stop(run, ["liar"])
 
 
 def test_free_port_is_below_the_ephemeral_range() -> None:
