@@ -13,7 +13,6 @@ from autoglm_demo.figures import Phase, phase_figures
 from autoglm_demo.page import duration
 from autoglm_demo.records import Record, quantile
 from autoglm_demo.samples import Sample
-from autoglm_shop.task import Kind
 
 LINE_EVERY_SECONDS = 5.0
 RECENT_SECONDS = 5.0
@@ -106,8 +105,3 @@ def _recent(records: list[Record], now: float) -> list[Record]:
         if record.answered:
             recent.append(record)
     return recent
-
-
-def kinds_line(records: list[Record]) -> str:
-    """Count of queries by kind, for the summary."""
-    return ", ".join(f"{sum(record.kind is kind for record in records)} {kind}" for kind in Kind)
