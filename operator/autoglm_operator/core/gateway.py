@@ -9,6 +9,8 @@ from autoglm_operator.core.keys import JSON
 from autoglm_operator.core.metadata import child, gateway_labels
 from autoglm_operator.core.settings import Images
 
+# Together with the seconds that endpoints need to catch up this stays below names.GRACE_MARGIN_SECONDS.
+_DRAIN_MARGIN_SECONDS: Final = 5
 _DEFAULT_RESOURCES: Final[JSON] = {"requests": {"cpu": "50m", "memory": "128Mi"}}
 
 
@@ -39,8 +41,11 @@ def gateway_deployment_for(deployment: Deployment, images: Images) -> JSON:
 
 def grace_seconds(deployment: Deployment) -> int:
     """Return how long a gateway that goes may take: as long as the slowest pool needs to finish a query."""
-    longest = max(pool.drain_seconds for pool in deployment.spec.pools)
-    return longest + names.GRACE_MARGIN_SECONDS
+    return _longest_drain(deployment) + names.GRACE_MARGIN_SECONDS
+
+
+def _longest_drain(deployment: Deployment) -> int:
+    return max(pool.drain_seconds for pool in deployment.spec.pools)
 
 
 def _pod_spec(deployment: Deployment, images: Images) -> JSON:
@@ -74,6 +79,8 @@ def _container(deployment: Deployment, images: Images) -> JSON:
         "name": names.COMPONENT_GATEWAY,
         "image": template.image or images.gateway,
         "imagePullPolicy": images.pull_policy,
+        # The gateway tells clients itself what it must leave; the kubelet's kill at the end of the grace is silent.
+        "args": ["--drain-seconds", str(_longest_drain(deployment) + _DRAIN_MARGIN_SECONDS)],
         "env": [*containers.identity_env(deployment.name), config_map],
         "ports": containers.ports(names.GATEWAY_PORT, names.GATEWAY_ADMIN_PORT),
         "resources": containers.resources(template, _DEFAULT_RESOURCES),

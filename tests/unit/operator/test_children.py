@@ -135,6 +135,13 @@ def test_a_worker_gets_the_time_it_needs_to_drain() -> None:
     assert pod["terminationGracePeriodSeconds"] == 40 + names.GRACE_MARGIN_SECONDS
 
 
+def test_the_gateway_gives_up_before_the_kubelet_kills_it() -> None:
+    pod = _one("Deployment", "-gateway")["spec"]["template"]["spec"]
+    flag, seconds = pod["containers"][0]["args"]
+    assert flag == "--drain-seconds"
+    assert names.ENDPOINT_PROPAGATION_SECONDS + int(seconds) < pod["terminationGracePeriodSeconds"]
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [
