@@ -58,7 +58,6 @@ def main(
     except BusyError as error:
         play.fail(str(error))
     except KeyboardInterrupt:
-        screen.say("interrupted")
         sys.exit(INTERRUPTED)
     screen.say(f"{'everything held' if play.held else 'SOMETHING FAILED'}, {duration(play.seconds)} in all")
     sys.exit(0 if play.held else 1)
@@ -72,6 +71,9 @@ def _perform(play: Play, cluster: Cluster) -> None:
         asyncio.run(play.perform(cluster))
     except (GroundError, KubectlError, ApiException, OSError) as error:
         play.fail(str(error))
+    except KeyboardInterrupt:
+        play.fail("interrupted")
+        raise
     finally:
         play.screen.say(f"report: {play.report(REPORT_FOLDER)}")
 

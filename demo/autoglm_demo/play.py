@@ -44,9 +44,9 @@ class Play:
         return monotonic() - self.began
 
     def fail(self, why: str) -> None:
-        """Record that a phase could not begin."""
+        """Record that the demo did not come to its end."""
         self.phases.append(
-            Phase("stopped", "The demo stopped early", checks=[Check("every phase could begin", False, why)])
+            Phase("stopped", "The demo stopped early", checks=[Check("the demo came to its end", False, why)])
         )
         self.screen.verdicts(self.phases[-1].checks)
 
