@@ -86,7 +86,9 @@ def fake_address(cluster: Cluster) -> str:
 
 def test_a_service_answers_the_host(world: Cluster) -> None:
     address = kubectl(world, "get", "service", "web", "-o", "jsonpath={.spec.clusterIP}")
-    assert "requirements.txt" in httpx.get(f"http://{address}/", trust_env=False).text
+    # kube-proxy is a second later than the pods' readiness.
+    with httpx.Client(transport=httpx.HTTPTransport(retries=5)) as client:
+        assert "requirements.txt" in client.get(f"http://{address}/").text
 
 
 @pytest.mark.parametrize("name", ["web", f"web.{NAMESPACE}.svc", f"web.{NAMESPACE}.svc.cluster.local"])
