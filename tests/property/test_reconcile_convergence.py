@@ -66,7 +66,7 @@ def test_every_history_ends_in_the_world_of_a_fresh_start(history: Any, manifest
 def _without_sizes(children: dict[ChildRef, JSON]) -> dict[ChildRef, JSON]:
     """Leave replicas out: a pool may keep a larger size that it once had, within its bounds."""
     return {
-        ref: {**body, "spec": {**body["spec"], "replicas": None}} if ref.kind == DEPLOYMENT else body
+        ref: {**body, "spec": {**body["spec"], "replicas": None}, "status": {}} if ref.kind == DEPLOYMENT else body
         for ref, body in children.items()
     }
 

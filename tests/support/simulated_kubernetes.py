@@ -71,6 +71,7 @@ class SimulatedKubernetes:
         for pod in self.pods.values():
             state = "True" if works(pod) else "False"
             pod["status"] = {"phase": "Running", "conditions": [{"type": "Ready", "status": state}]}
+        self._count()
 
     def ready(self, pool: str) -> int:
         """Count the ready workers of a pool."""
@@ -92,6 +93,14 @@ class SimulatedKubernetes:
                 del self.pods[name]
         for name, body in wanted.items():
             self._follow(name, body)
+        self._count()
+
+    def _count(self) -> None:
+        """Report each Deployment's ready pods, as its controller does."""
+        for ref, body in self.children.items():
+            if ref.kind == "Deployment":
+                mine = [pod for pod in self.pods.values() if pod["metadata"]["annotations"]["owner"] == ref.name]
+                body.setdefault("status", {})["readyReplicas"] = sum("True" in str(pod["status"]) for pod in mine)
 
     def _follow(self, name: str, body: JSON) -> None:
         mine = [pod for pod in self.pods.values() if pod["metadata"]["annotations"]["owner"] == name]

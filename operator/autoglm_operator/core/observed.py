@@ -31,6 +31,11 @@ class Child:
         """spec.replicas of a Deployment, which the API defaults to 1."""
         return int((self.body.get("spec") or {}).get("replicas", 1))
 
+    @property
+    def ready_replicas(self) -> int:
+        """status.readyReplicas of a Deployment: what its controller counts as its own."""
+        return int((self.body.get("status") or {}).get("readyReplicas", 0))
+
 
 @dataclass(frozen=True, slots=True)
 class Pod:

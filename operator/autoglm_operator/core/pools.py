@@ -35,7 +35,7 @@ class PoolPlan:
 def pool_plan(deployment: Deployment, pool: Pool, observed: Observed, memory: Memory, images: Images) -> PoolPlan:
     """Decide revision, size and next rollout step of a pool."""
     revision = revision_of(deployment, pool, images)
-    states = revision_states(observed, pool.name)
+    states = revision_states(deployment, observed, pool.name)
     before = next((one for one in deployment.status.pools or () if one.name == pool.name), None)
     desired = desired_size(pool, memory.decisions.get(pool.name), before, states)
     new = next((one for one in states if one.revision == revision), RevisionState(revision, 0, 0))
@@ -54,14 +54,22 @@ def _has_service(deployment: Deployment, pool: Pool, observed: Observed, revisio
     return observed.has_own(ChildRef("Service", names.revision_name(deployment.name, pool.name, revision)))
 
 
-def revision_states(observed: Observed, pool: str) -> list[RevisionState]:
-    """Return the revisions of a pool that have a Deployment of ours."""
-    found = [child for child in observed.owned("Deployment") if child.labels.get(names.LABEL_POOL) == pool]
-    revisions = [(child.labels.get(names.LABEL_REVISION, ""), child.replicas) for child in found]
+def revision_states(deployment: Deployment, observed: Observed, pool: str) -> list[RevisionState]:
+    """Return the revisions of a pool that have a Deployment of ours.
+
+    The name tells the revision, as a label may have been edited. A pod counts as ready when its Deployment's status
+    says so, too: pods of a deleted Deployment of the same name live on until the garbage collector comes.
+    """
+    found = ((child.ref.name.rsplit("-", 1)[-1], child) for child in observed.owned("Deployment"))
     return [
-        RevisionState(revision, replicas, sum(pod.ready for pod in observed.workers(pool, revision)))
-        for revision, replicas in revisions
+        RevisionState(revision, child.replicas, min(child.ready_replicas, _ready_pods(observed, pool, revision)))
+        for revision, child in found
+        if child.ref.name == names.revision_name(deployment.name, pool, revision)
     ]
+
+
+def _ready_pods(observed: Observed, pool: str, revision: str) -> int:
+    return sum(pod.ready for pod in observed.workers(pool, revision))
 
 
 def desired_size(
@@ -70,12 +78,13 @@ def desired_size(
     """Return a pool's size within its bounds.
 
     The scaling engine's last decision counts. Without one (an operator that just started) the size is held: the
-    larger of what was reported last and of the largest revision, so that a restart never shrinks a pool. A pool that
-    never was starts at its minimum.
+    larger of what was reported last and of the largest revision, so that a restart never shrinks a pool. Where the
+    report was lost, all revisions together. A pool that never was starts at its minimum.
     """
     if decision is not None:
         held = decision.replicas
+    elif before is None:
+        held = sum(state.replicas for state in states)
     else:
-        reported = before.desired_replicas if before is not None else 0
-        held = max([reported, *(state.replicas for state in states)])
+        held = max([before.desired_replicas, *(state.replicas for state in states)])
     return max(pool.scaling.min_replicas, min(held, pool.scaling.max_replicas))

@@ -111,7 +111,7 @@ def _decision(replicas: int) -> PoolDecision:
         (None, 5, [], 5),  # even when the Deployment is gone
         (None, 3, [5], 5),  # killed between a scale-up and its report
         (None, 4, [3, 2], 4),  # in the middle of a rollout
-        (None, None, [3, 2], 3),
+        (None, None, [3, 2], 5),  # the report was lost: rather a replica too many
     ],
 )
 def test_the_size_of_a_pool(decided: int | None, reported: int | None, existing: list[int], size: int) -> None:
