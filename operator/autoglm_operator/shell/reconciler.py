@@ -24,6 +24,7 @@ from autoglm_operator.shell.telemetry import RECONCILE_SECONDS, RECONCILES
 from autoglm_operator.shell.work_queue import Again, Result
 
 _log: Final = logging.getLogger(__name__)
+_SERVER_FAULT: Final = 500
 
 
 class Reconciler:
@@ -122,7 +123,11 @@ class Reconciler:
         return reconcile(deployment, observed, memory, datetime.now(UTC), self._images)
 
     async def _act(self, key: ObjectKey, actions: tuple[Action, ...]) -> dict[ChildRef, str]:
-        """Do everything in order; return what the API server refused. A refusal does not stop the rest."""
+        """Do everything in order; return what the API server refused. A refusal does not stop the rest.
+
+        A server that fails, or a webhook of it, stops the rest but not the report: the status must not stay what it
+        was while nothing can be written.
+        """
         refusals: dict[ChildRef, str] = {}
         for action in actions:
             if action.ref in refusals:
@@ -133,6 +138,12 @@ class Reconciler:
             except RefusedError as error:
                 _log.warning("%s: %s was refused: %s", key, action.ref, error)
                 refusals[action.ref] = error.sentence
+            except APIError as error:
+                if error.status < _SERVER_FAULT:
+                    raise
+                _log.warning("%s: %s failed: %s", key, action.ref, error)
+                refusals[action.ref] = error.sentence
+                break
         return refusals
 
     async def _do(self, namespace: str, action: Action) -> None:

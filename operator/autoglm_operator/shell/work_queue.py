@@ -6,6 +6,7 @@
 | wake while it waits | nothing more, or sooner |
 | wake while it runs | once more afterwards |
 | reconcile raises or asks for a retry | again after an exponential, jittered pause |
+| wake during or after a failure | the pause is cut to a few seconds, not to nothing |
 | nothing happens | again after the resync interval, jittered |
 | reconcile says that the resource is gone | the key is forgotten |
 """
@@ -24,6 +25,8 @@ _log: Final = logging.getLogger(__name__)
 _GATHER_SECONDS: Final = 0.05
 _FIRST_BACKOFF_SECONDS: Final = 0.5
 _LONGEST_BACKOFF_SECONDS: Final = 60.0
+# The news may be what ends the failure, or the failing reconcile's own write: soon, but no hot loop.
+_WOKEN_RETRY_SECONDS: Final = 2.0
 _JITTER: Final = 0.2
 _AT_ONCE: Final = 16
 
@@ -78,10 +81,11 @@ class WorkQueue:
         if self._closed:
             return
         entry = self._entries.setdefault(key, _Entry())
+        soon = _WOKEN_RETRY_SECONDS if entry.failures else _GATHER_SECONDS
         if entry.task is not None:
             entry.woken = True
         else:
-            self._schedule(key, entry, _GATHER_SECONDS if after_seconds is None else after_seconds)
+            self._schedule(key, entry, soon if after_seconds is None else after_seconds)
 
     @property
     def keys(self) -> frozenset[ObjectKey]:
@@ -131,8 +135,8 @@ class WorkQueue:
     def _follow_up(self, key: ObjectKey, entry: _Entry, result: Result) -> None:
         entry.failures = entry.failures + 1 if result.again is Again.RETRY else 0
         if result.again is Again.RETRY:
-            # Also when woken: a failing write's own events must not turn the back-off into a hot loop.
-            self._schedule(key, entry, self._backoff(entry.failures))
+            pause = self._backoff(entry.failures)
+            self._schedule(key, entry, min(pause, _WOKEN_RETRY_SECONDS) if entry.woken else pause)
         elif entry.woken:
             self._schedule(key, entry, _GATHER_SECONDS)
         elif result.again is Again.NEVER:

@@ -112,6 +112,32 @@ async def test_a_wake_does_not_shorten_the_pause_that_a_failure_earned_while_it_
     await queue.close()
 
 
+async def test_events_of_a_failing_reconcile_do_not_make_a_hot_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work_queue, "_WOKEN_RETRY_SECONDS", BACKOFF_SECONDS)
+    work = Work(RETRY)
+    queue = _queue(work)
+    for _ in range(60):
+        queue.wake(ONE)
+        await asyncio.sleep(0.01)
+    await queue.close()
+    assert min(work.pauses()) >= BACKOFF_SECONDS
+    assert len(work.starts) >= 3
+
+
+async def test_news_during_a_failing_reconcile_is_not_left_until_the_end_of_a_long_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(work_queue, "_FIRST_BACKOFF_SECONDS", 30.0)
+    monkeypatch.setattr(work_queue, "_WOKEN_RETRY_SECONDS", BACKOFF_SECONDS)
+    work = Work(RETRY, LATER, seconds=0.02)
+    queue = _queue(work)
+    queue.wake(ONE, 0)
+    await _until(lambda: work.running)
+    queue.wake(ONE)
+    await _until(lambda: len(work.starts) == 2)
+    await queue.close()
+
+
 async def test_what_is_quiet_is_looked_at_again() -> None:
     work = Work(LATER)
     queue = _queue(work, resync_seconds=0.05)

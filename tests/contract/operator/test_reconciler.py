@@ -1,0 +1,51 @@
+"""One reconcile against a scripted API server: what is told when the server does not do as it is asked."""
+
+from collections.abc import Callable
+from typing import Any
+
+from autoglm_api import names
+from autoglm_operator.core.keys import ObjectKey
+from autoglm_operator.core.settings import Images
+from autoglm_operator.shell.reconciler import Reconciler
+from autoglm_operator.shell.recorder import Recorder
+from autoglm_operator.shell.work_queue import Again
+from support.scripted_api import Server, answering
+from support.simulated_kubernetes import resource
+
+KEY = ObjectKey("default", "shop")
+WEBHOOK = "Internal error occurred: failed calling webhook"
+READY = {
+    "type": "Ready",
+    "status": "True",
+    "reason": "Available",
+    "message": "of yesterday",
+    "lastTransitionTime": "2026-01-01T00:00:00Z",
+}
+
+
+def _server(write: tuple[int, Any]) -> Callable[[str, Any], tuple[int, Any]]:
+    """Answer as an empty cluster with one resource that once was Ready; writes of children get `write`."""
+
+    def answer(line: str, _: Any) -> tuple[int, Any]:
+        method, path = line.split(" ")
+        if method != "GET":
+            return (200, {}) if f"{names.PLURAL}/shop/status" in path or "/events" in path else write
+        if f"{names.PLURAL}/shop" in path:
+            return 200, resource(status={"conditions": [READY]})
+        return (200, {"metadata": {}, "items": []}) if "labelSelector" in path else (404, {"message": "not found"})
+
+    return answer
+
+
+def _conditions_written(server: Server) -> dict[str, dict[str, Any]]:
+    bodies = [body for line, body in server.requests if f"{names.PLURAL}/shop/status" in line]
+    return {one["type"]: one for one in bodies[-1]["status"]["conditions"]} if bodies else {}
+
+
+async def test_a_server_that_fails_every_write_does_not_keep_the_truth_from_the_status() -> None:
+    async with answering(_server((500, {"message": WEBHOOK}))) as (api, server):
+        reconciler = Reconciler(api, Recorder(api, "test"), Images("gateway:1", "node:1"))
+        assert (await reconciler(KEY)).again is Again.RETRY
+    written = _conditions_written(server)
+    assert written["Ready"]["status"] == "False"
+    assert WEBHOOK in written["Degraded"]["message"]
