@@ -57,11 +57,20 @@ class UpstreamPool:
         if connection is not None:
             try:
                 return await self._exchange(connection, address, message, method, first_byte_seconds)
-            except NoAnswerError:
+            except NoAnswerError as error:
                 if not connection.stale:
                     raise
-        connection = await self._connect(address)
+                connection = await self._replacement(address, error)
+        else:
+            connection = await self._connect(address)
         return await self._exchange(connection, address, message, method, first_byte_seconds)
+
+    async def _replacement(self, address: Address, error: NoAnswerError) -> UpstreamConnection:
+        """Connect anew; an upstream that is gone altogether may have died of the request, which was sent to it."""
+        try:
+            return await self._connect(address)
+        except ConnectFailedError:
+            raise error from None
 
     async def close(self) -> None:
         """Cut every connection."""
@@ -104,12 +113,11 @@ class UpstreamPool:
 
     def _release(self, connection: UpstreamConnection, address: Address) -> None:
         self._busy.discard(connection)
-        idle = self._idle.setdefault(address, deque())
-        if not connection.reusable or len(idle) >= _MAX_IDLE_PER_HOST:
+        if not connection.reusable or len(self._idle.get(address, ())) >= _MAX_IDLE_PER_HOST:
             connection.abort()
             return
         connection.rest()
-        idle.append(connection)
+        self._idle.setdefault(address, deque()).append(connection)
 
     def _take_idle(self, address: Address) -> UpstreamConnection | None:
         idle = self._idle.get(address)
@@ -139,4 +147,13 @@ class UpstreamPool:
         now = loop.time()
         for connection in list(self._busy):
             connection.check_time(now)
+        self._forget_idle(now - _MAX_IDLE_SECONDS)
         self._timer = loop.call_later(_TICK_SECONDS, self._tick)
+
+    def _forget_idle(self, oldest: float) -> None:
+        """Close what nobody has used since `oldest`: upstreams come and go, and nobody says good-bye for all."""
+        for address, idle in list(self._idle.items()):
+            while idle and (idle[0].closed or idle[0].idle_since < oldest):
+                idle.popleft().abort()
+            if not idle:
+                del self._idle[address]

@@ -136,6 +136,9 @@ class Connection(asyncio.Protocol):
         if self._task is not None:
             if self.write_blocked and waited > limits.write_timeout_seconds:
                 self.abort()
+        elif self._is_closing and not self._lingering:
+            if waited > limits.write_timeout_seconds:  # the client does not read the end of its answer
+                self.abort()
         elif self._lingering:
             if waited > LINGER_SECONDS:
                 self.abort()
@@ -144,6 +147,10 @@ class Connection(asyncio.Protocol):
                 self.close()
         else:
             self._check_reading(waited)
+
+    @property
+    def _is_closing(self) -> bool:
+        return self._transport is not None and self._transport.is_closing()
 
     def _check_reading(self, waited: float) -> None:
         limits = self._server.limits
@@ -179,9 +186,10 @@ class Connection(asyncio.Protocol):
         )
         self._responder = responder
         self._task = self._loop.create_task(self._serve(incoming, responder))
-        self._server.begun()
 
     async def _serve(self, incoming: Incoming, responder: Responder) -> None:
+        # Counted here and not where the task is made: a task that is cancelled before its first step never gets here.
+        self._server.begun()
         try:
             await self._server.handler(incoming.request, responder)
             if not responder.ended:
@@ -221,6 +229,9 @@ class Connection(asyncio.Protocol):
             self._pending.clear()
             self._resume_reading()
             self._feed(data)
+        # A stream that began before the server stopped keeping connections has not told its client so.
+        if self.is_idle and not self._server.keeps_alive:
+            self.close()
 
     def _resume_reading(self) -> None:
         if self._transport is not None and not self._transport.is_reading() and not self._transport.is_closing():

@@ -12,6 +12,7 @@ from autoglm_transport.limits import Limits
 
 # More unanswered requests than this on one connection is no client we know; it bounds their memory.
 MAX_PIPELINED: Final = 128
+_MAX_DIGITS: Final = 19
 
 
 class Phase(Enum):
@@ -86,14 +87,17 @@ class RequestReader:
         return RefusedError(400, f"malformed request: {error}", self._path())
 
     def _ignore_upgrade(self, data: bytes, upgrade: Exception) -> None:
-        """Serve the request as if it had not asked for another protocol (RFC 9110 section 7.8)."""
-        if self.complete and self.complete[-1].request.method == "CONNECT":
-            self.complete.pop()
+        """Serve the request as if it had not asked for another protocol (RFC 9110 section 7.8).
+
+        httptools takes such a request for one without a body, and what follows for another protocol. Its head is read
+        anew without the header, or its body would be read as the next request (some clients ask with every POST).
+        """
+        asking = self.complete.pop()
+        if asking.request.method == "CONNECT":
             raise RefusedError(405, "CONNECT is not served here")
         self._parser = httptools.HttpRequestParser(self)
-        rest = data[upgrade.args[0] :]
-        if rest:
-            self.feed(rest)
+        self._raw_bytes = 0
+        self.feed(_without_upgrade(self._target, asking) + data[upgrade.args[0] :])
 
     def _check_unfinished(self) -> None:
         if self.phase is Phase.HEAD and self._raw_bytes > self._limits.max_header_bytes:
@@ -146,7 +150,8 @@ class RequestReader:
         self.phase = Phase.BODY
 
     def _check_length(self, length: str | None) -> None:
-        if length is not None and int(length) > self._limits.max_body_bytes:
+        # The digits are counted first, as Python refuses to read a number of thousands of them.
+        if length is not None and (len(length) > _MAX_DIGITS or int(length) > self._limits.max_body_bytes):
             raise self._too_large()
 
     def _too_large(self) -> RefusedError:
@@ -178,3 +183,11 @@ class RequestReader:
         self.phase = Phase.BETWEEN
         self.expects_continue = False
         self._raw_bytes = 0
+
+
+def _without_upgrade(target: bytes, asking: Incoming) -> bytes:
+    """Return the head of a request without its `Upgrade` header; names and values as they came."""
+    version = b"1.0" if asking.http10 else b"1.1"
+    lines = [b"%b %b HTTP/%b" % (asking.request.method.encode("latin-1"), target, version)]
+    lines += [b"%b: %b" % pair for pair in asking.request.headers if pair[0] != b"upgrade"]
+    return b"\r\n".join(lines) + b"\r\n\r\n"

@@ -177,3 +177,45 @@ async def test_cancelling_and_closing_early_close_the_connection() -> None:
         reading.cancel()
         await eventually(lambda: server.in_flight == 0)
         await pool.close()
+
+
+async def test_a_query_that_ends_its_upstream_is_not_taken_for_one_that_was_never_sent() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        await reader.readuntil(b"\r\n\r\n")  # the second query is taken, and the whole server dies of it
+        server.close()
+        writer.close()
+
+    server = await asyncio.start_server(talk, HOST, 0)
+    port = server.sockets[0].getsockname()[1]
+    pool = UpstreamPool(connect_seconds=1)
+    assert await get(pool, port) == (200, b"ok")
+    with pytest.raises(NoAnswerError):
+        await get(pool, port)
+    await pool.close()
+
+
+async def test_idle_connections_do_not_stay_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autoglm_transport.client._MAX_IDLE_SECONDS", 0.05)
+
+    async def answer(request: Request, responder: Responder) -> None:
+        await responder.send(200, [], b"ok")
+
+    async with serving(answer) as (server, port):
+        pool = UpstreamPool()
+        assert await get(pool, port) == (200, b"ok")
+        await eventually(lambda: not server._connections and not pool._idle)
+        await pool.close()
+
+
+async def test_a_connection_that_outlives_its_upstream_is_not_kept() -> None:
+    async with serving(close_after_answer) as (_, port):
+        pool = UpstreamPool()
+        assert await get(pool, port) == (200, b"ok")
+        assert not pool._idle
+        await pool.close()
+
+
+async def close_after_answer(request: Request, responder: Responder) -> None:
+    await responder.send(200, [("connection", "close")], b"ok")

@@ -65,6 +65,7 @@ TOO_MUCH = {
     "chunked body": (chunked(b"65\r\n" + b"x" * 101 + b"\r\n0\r\n\r\n"), 413),
     "endless chunk extension": (chunked(b"3;" + b"x" * 5000), 413),
     "unknown expectation": (head("Expect: coffee", "Content-Length: 3"), 417),
+    "length of too many digits": (head("Content-Length: " + "0" * 800 + "101"), 413),
     "tunnel": (b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 405),
     "HTTP/2.0": (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
 }
@@ -246,3 +247,63 @@ async def test_what_a_client_sends_ahead_is_bounded() -> None:
 
 async def forever(request: Request, responder: Responder) -> None:
     await asyncio.sleep(60)
+
+
+UPGRADE = "Connection: upgrade\r\nUpgrade: h2c\r\n"
+
+
+@pytest.mark.parametrize(
+    ("extra", "body"),
+    [
+        (UPGRADE + "Content-Length: 3\r\n", b"abc"),
+        (UPGRADE + "Transfer-Encoding: chunked\r\n", b"3\r\nabc\r\n0\r\n\r\n"),
+    ],
+    ids=["length", "chunked"],
+)
+async def test_the_body_of_an_upgrade_is_no_request(extra: str, body: bytes) -> None:
+    async with serving(echo, SMALL) as (_, port):
+        first = request("POST", "/1", extra=extra, close=False) + body
+        answer = await exchange(port, first + request(target="/2"))
+        assert (b"POST /1 abc" in answer, b"GET /2" in answer) == (True, True)
+
+
+async def test_an_upgrade_s_body_is_bounded() -> None:
+    async with serving(echo, SMALL) as (_, port):
+        assert status_of(await exchange(port, request("POST", extra=UPGRADE + "Content-Length: 101\r\n"))) == 413
+
+
+async def test_a_client_that_never_reads_the_end_of_an_answer_is_cut_off() -> None:
+    async def fill(request: Request, responder: Responder) -> None:
+        transport = responder._connection._transport
+        assert transport is not None
+        responder.start(200)
+        while transport.get_write_buffer_size() == 0:
+            await responder.write(b"x" * 16384)
+        await responder.end()
+
+    async with serving(fill, Limits(write_timeout_seconds=0.1)) as (server, port):
+        _, writer = await asyncio.open_connection(HOST, port, limit=1024)
+        writer.write(request())
+        await eventually(lambda: len(server._connections) == 1)
+        await eventually(lambda: not server._connections)
+        writer.close()
+
+
+async def test_a_stream_that_ends_in_a_drain_closes_its_connection() -> None:
+    finish = asyncio.Event()
+
+    async def stream(request: Request, responder: Responder) -> None:
+        responder.start(200)
+        await responder.write(b"abc")
+        await finish.wait()
+        await responder.end()
+
+    async with serving(stream) as (server, port):
+        reader, writer = await asyncio.open_connection(HOST, port)
+        writer.write(request(close=False))
+        await reader.readuntil(b"abc\r\n")
+        server.stop_accepting()
+        finish.set()
+        assert await read_until_closed(reader, 1.0) == b"0\r\n\r\n"
+        assert not server._connections
+        writer.close()
