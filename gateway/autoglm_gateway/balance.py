@@ -25,13 +25,29 @@ class Replica:
     failures: int = 0
     shunned_until: float = 0.0
     last_used: int = 0
+    probed: bool = False
+
+    def taken(self) -> None:
+        """Count a query that is sent; the first one after a failure is a probe."""
+        self.in_flight += 1
+        self.probed = self.failures > 0
+
+    def given_back(self) -> None:
+        """Count the end of a query."""
+        self.in_flight -= 1
+        self.probed = False
 
     def shun(self, until: float) -> None:
         """Send nothing new before `until`; the replica said that it is busy or going."""
         self.shunned_until = max(self.shunned_until, until)
 
     def failed(self, now: float) -> None:
-        """Note a failed connection: back off twice as long with each one in a row, 0.5 to 10 seconds."""
+        """Note a failure: back off twice as long with each one in a row, 0.5 to 10 seconds.
+
+        Queries that are lost together are one failure: while the replica backs off, it cannot fail anew.
+        """
+        if self.failures and now < self.shunned_until:
+            return
         self.shun(now + min(_MAX_BACKOFF_SECONDS, _FIRST_BACKOFF_SECONDS * 2.0**self.failures))
         self.failures = min(self.failures + 1, 8)
 
@@ -40,8 +56,11 @@ class Replica:
         self.failures = 0
 
     def has_room(self, cap: int, now: float) -> bool:
-        """Whether one more query may be sent; after a failure it is one at a time until one succeeds."""
-        return now >= self.shunned_until and self.in_flight < (1 if self.failures else cap)
+        """Whether one more query may be sent; after a failure it is one at a time until one succeeds.
+
+        Answers that were streaming before the failure are none of these.
+        """
+        return now >= self.shunned_until and self.in_flight < cap and not (self.failures and self.probed)
 
 
 class SmoothWeighted:

@@ -16,6 +16,7 @@ _GET_ACTIONS: Final = frozenset({"", "config", "ready", "stats"})
 _POST_ACTIONS: Final = frozenset({"infer", "generate", "generate_stream"})
 _MODEL_PARTS: Final = 3  # "v2", "models", the name
 _VERSION_PARTS: Final = 2  # "versions", the number
+_MAX_DIGITS: Final = 19  # Python refuses to read a number of thousands of digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def asked_of(action: str, body: bytes, json_length: str | None) -> Asked:
 def _json_length(header: str | None, size: int) -> int:
     if header is None:
         return size
-    if not (header.isascii() and header.isdigit()) or int(header) > size:
+    if not (header.isascii() and header.isdigit() and len(header) <= _MAX_DIGITS) or int(header) > size:
         raise RefusalError(400, f"{JSON_LENGTH_HEADER} must be a number of bytes within the body")
     return int(header)
 

@@ -33,7 +33,9 @@ class Pool:
         self.max_queries = max_queries
         self.in_flight = 0
         self._gateways = 1
+        self._gone = False
         self._replicas: dict[Address, Replica] = {}
+        self._leaving: dict[Address, Replica] = {}  # not ready any more, or not for now, with queries still in flight
         self._line: WaitingLine[asyncio.Future[Replica]] = WaitingLine()
         self._drained = DrainRate()
         self._uses = 0
@@ -70,6 +72,8 @@ class Pool:
             WaitedTooLongError: the deadline passed.
             PoolGoneError: the pool was removed.
         """
+        if self._gone:
+            raise self._removed()
         loop = asyncio.get_running_loop()
         now = loop.time()
         if again or not self._line:
@@ -91,30 +95,37 @@ class Pool:
     def release(self, replica: Replica) -> None:
         """Give back a replica after its query, and serve the next one that waits."""
         now = asyncio.get_running_loop().time()
-        replica.in_flight -= 1
-        self.in_flight -= 1
+        self._unpick(replica)
         self._drained.record(now)
-        if self._line:
-            self.serve_waiting(now)
+        self._send_waiting(now)
 
     def serve_waiting(self, now: float) -> None:
         """Turn away who has waited too long and send the rest where there is room."""
         for late in self._line.expired(now):
             _fail(late, WaitedTooLongError("no replica had room in time"))
+        self._send_waiting(now)
+
+    def _send_waiting(self, now: float) -> None:
         while self._line:
             replica = self._pick(now)
             if replica is None:
                 return
             future = self._line.next(now)
-            if future is None or future.done():
-                self._unpick(replica)
-            else:
+            if future is not None and not future.done():
                 future.set_result(replica)
+                continue
+            self._unpick(replica)
+            if future is None:  # only those are left whose deadline has passed
+                return
 
     def set_replicas(self, found: Mapping[Address, str], gateways: int, now: float) -> list[Address]:
         """Take over the ready replicas (address to revision); returns the addresses that are gone."""
         gone = [address for address in self._replicas if address not in found]
-        self._replicas = {address: self._known(address, revision) for address, revision in found.items()}
+        known = self._leaving | self._replicas
+        self._replicas = {address: _known(known, address, revision) for address, revision in found.items()}
+        self._leaving = {
+            address: replica for address, replica in known.items() if address not in found and replica.in_flight
+        }
         self._gateways = gateways
         self.serve_waiting(now)
         return gone
@@ -127,12 +138,12 @@ class Pool:
 
     def dismiss(self) -> None:
         """Turn away everybody who waits, because the pool is gone."""
+        self._gone = True
         for future in self._line.clear():
-            _fail(future, PoolGoneError(f"pool {self.name} was removed"))
+            _fail(future, self._removed())
 
-    def _known(self, address: Address, revision: str) -> Replica:
-        known = self._replicas.get(address)
-        return known if known is not None and known.revision == revision else Replica(address, revision)
+    def _removed(self) -> PoolGoneError:
+        return PoolGoneError(f"pool {self.name} was removed")
 
     def _admit(self, now: float) -> None:
         seconds = retry_after(len(self._line), self.max_queries, self._drained.per_second(now))
@@ -145,13 +156,20 @@ class Pool:
         if replica is not None:
             self._uses += 1
             replica.last_used = self._uses
-            replica.in_flight += 1
+            replica.taken()
             self.in_flight += 1
         return replica
 
     def _unpick(self, replica: Replica) -> None:
-        replica.in_flight -= 1
+        replica.given_back()
         self.in_flight -= 1
+        if not replica.in_flight and self._leaving.get(replica.address) is replica:
+            del self._leaving[replica.address]
+
+
+def _known(known: Mapping[Address, Replica], address: Address, revision: str) -> Replica:
+    replica = known.get(address)
+    return replica if replica is not None and replica.revision == revision else Replica(address, revision)
 
 
 def _fail(future: "asyncio.Future[Replica]", error: Exception) -> None:

@@ -1,7 +1,7 @@
 """One query on its way: wait for a replica, send, try elsewhere while nothing has come back, stream the answer."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from autoglm_api import names
@@ -44,6 +44,11 @@ class Query:
     trace: Trace
     arrived: float
     max_wait_seconds: float
+    wait_until: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """The longest wait counts from the arrival."""
+        self.wait_until = self.arrived + self.max_wait_seconds
 
 
 class _SentBackError(Exception):
@@ -91,6 +96,7 @@ class Relay:
             replica = await self._take(query, again=again)
             again = True
             last = lost + 1 >= _TRIES_AFTER_LOSS
+            sent = asyncio.get_running_loop().time()
             try:
                 return await self._attempt(query, replica, request, responder, last=last)
             except (NoAnswerError, _EngineFailedError) as error:
@@ -104,12 +110,14 @@ class Relay:
                 reason = "connect"
             finally:
                 query.pool.release(replica)
+            # The time at a replica that was lost is no time in the queue.
+            query.wait_until += asyncio.get_running_loop().time() - sent
             self._metrics.retried(query.pool.name, reason)
 
     async def _take(self, query: Query, *, again: bool) -> Replica:
         loop = asyncio.get_running_loop()
         try:
-            replica = await query.pool.take(query.arrived + query.max_wait_seconds, again=again)
+            replica = await query.pool.take(query.wait_until, again=again)
         except QueueFullError as full:
             seconds = str(full.retry_after_seconds)
             message = f"pool {query.pool.name} is full; retry in {seconds} s"
@@ -129,7 +137,6 @@ class Relay:
         response = await self._send(query, replica, request)
         try:
             self._check_taken(response, replica, last=last)
-            replica.answered()
             if (body := response.whole_body()) is not None:
                 self._first_byte(query)
                 await responder.send(response.status, self._answer_headers(query, response), body)
@@ -152,6 +159,7 @@ class Relay:
                 first_byte_seconds=max(0.0, left) + _GRACE_SECONDS,
             )
         except FirstByteTimeoutError:
+            replica.failed(loop.time())  # it has not kept the deadline that it was told
             raise RefusalError(504, "the replica did not answer in time", code="answer_timeout") from None
         except BrokenAnswerError as error:
             raise RefusalError(502, f"the replica's answer is broken: {error}", code="bad_answer") from None
@@ -160,7 +168,10 @@ class Relay:
             raise
 
     def _check_taken(self, response: UpstreamResponse, replica: Replica, *, last: bool) -> None:
-        """Raise when another attempt is due; the last attempt's own 503 goes to the client as it is."""
+        """Note what the status says of the replica; raise when another attempt is due.
+
+        The last attempt's own 503 goes to the client as it is.
+        """
         now = asyncio.get_running_loop().time()
         if response.status == _UNAVAILABLE and response.headers.get(names.HEADER_DRAINING) is not None:
             replica.shun(now + _DRAINING_SECONDS)
@@ -168,14 +179,18 @@ class Relay:
         if response.status == _TOO_MANY:
             replica.shun(now + _FULL_SECONDS)
             raise _SentBackError("full")
-        if response.status == _UNAVAILABLE and not last:
-            replica.failed(now)
+        if response.status != _UNAVAILABLE:
+            replica.answered()
+            return
+        replica.failed(now)
+        if not last:
             raise _EngineFailedError
 
     async def _stream(self, query: Query, response: UpstreamResponse, responder: Responder) -> str:
         headers = self._answer_headers(query, response)
         length = response.headers.get("content-length")
-        is_events = (response.headers.get("content-type") or "").startswith("text/event-stream")
+        # With an announced length there is no room for an event more.
+        is_events = length is None and (response.headers.get("content-type") or "").startswith("text/event-stream")
         responder.start(response.status, headers if length is None else [*headers, ("content-length", length)])
         first = True
         try:

@@ -371,3 +371,64 @@ async def test_draining_finishes_what_is_in_flight() -> None:
         finish.set()
         assert await draining_gateway == 0
         assert ((await busy).body, (await busy).headers["connection"]) == (completion("done"), "close")
+
+
+async def test_a_replica_that_hangs_is_left_alone() -> None:
+    async with (
+        replica(never) as hung,
+        replica() as good,
+        running_gateway(light=[hung.port, good.port], times={"answer_seconds": 0.1}) as gate,
+    ):
+        assert sorted([(await gate.chat()).status for _ in range(2)]) == [200, 504]
+        assert [(await gate.chat()).status for _ in range(4)] == [200] * 4
+        assert len(hung.requests) == 1
+
+
+async def test_a_sized_stream_that_breaks_is_cut_and_never_longer_than_announced() -> None:
+    async def half(request: Request, responder: Responder) -> None:
+        responder.start(200, [("content-type", "text/event-stream"), ("content-length", "100")])
+        await responder.write(b"data: 1\n\n")
+        await asyncio.sleep(0.01)
+        responder.abort()
+
+    async with replica(half) as light, running_gateway(light=[light.port]) as gate:
+        with pytest.raises(Exception, match="middle of its answer"):
+            await gate.chat(stream=True)
+
+
+async def test_a_query_sent_back_when_its_pool_is_gone_is_turned_away() -> None:
+    finish = asyncio.Event()
+
+    async def drains(request: Request, responder: Responder) -> None:
+        await finish.wait()
+        await responder.send(503, [(names.HEADER_DRAINING, "1")])
+
+    async with replica(drains) as light, running_gateway(light=[light.port]) as gate:
+        busy = asyncio.create_task(gate.chat())
+        await eventually(lambda: light.in_flight == 1)
+        gate.gateway.fleet.configure(config(pool("other", QueryClass.SIMPLE), LARGE))
+        finish.set()
+        async with asyncio.timeout(3):
+            assert (await busy).json["error"]["code"] == "pool_removed"
+
+
+async def test_time_at_a_lost_replica_is_no_time_in_the_queue() -> None:
+    finish = asyncio.Event()
+
+    async def dies_late(request: Request, responder: Responder) -> None:
+        await asyncio.sleep(1.2)
+        responder.abort()
+
+    async with (
+        replica(dies_late) as bad,
+        replica(held(finish)) as good,
+        running_gateway(config(ONE_SLOT, LARGE, max_wait_seconds=1), light=[bad.port]) as gate,
+    ):
+        lost = asyncio.create_task(gate.chat())
+        await eventually(lambda: bad.in_flight == 1)
+        gate.locate(light=[bad.port, good.port])
+        other = asyncio.create_task(gate.chat())
+        await eventually(lambda: good.in_flight == 1)
+        await eventually(lambda: gate.gateway.fleet.pools["light"].queued == 1)
+        finish.set()
+        assert [(await task).status for task in (lost, other)] == [200, 200]

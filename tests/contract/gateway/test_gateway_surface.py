@@ -66,6 +66,7 @@ BAD_INFERS = {
     "length beyond the body": (infer(), "9999"),
     "negative length": (infer(), "-1"),
     "length is text": (infer(), "abc"),
+    "length of too many digits": (infer(), "9" * 5000),
     "negative tensor": (binary(parameters={"binary_data_size": -5}), None),
     "tensor beyond the body": (binary(parameters={"binary_data_size": 10}), None),
     "tensor shorter than a length": (binary(parameters={"binary_data_size": 2}) + b"ab", "-"),

@@ -32,7 +32,7 @@ def test_a_failing_replica_backs_off_twice_as_long_each_time_and_returns_one_by_
         now = replica.shunned_until
     assert waits == [0.5, 1, 2, 4, 8, 10, 10]
     assert replica.has_room(8, now)
-    replica.in_flight = 1
+    replica.taken()
     assert not replica.has_room(8, now)
     replica.answered()
     assert replica.has_room(8, now)
@@ -61,3 +61,20 @@ def test_a_pool_that_joins_later_gets_its_share() -> None:
 @pytest.mark.parametrize(("cap", "gateways", "mine"), [(8, 1, 8), (8, 2, 4), (8, 3, 3), (1, 4, 1), (8, 0, 8)])
 def test_shares(cap: int, gateways: int, mine: int) -> None:
     assert share(cap, gateways) == mine
+
+
+def test_queries_lost_together_are_one_failure() -> None:
+    replica = replicas(8)[0]
+    for _ in range(8):
+        replica.failed(100.0)
+    assert replica.shunned_until == 100.5
+
+
+def test_streams_from_before_a_failure_do_not_keep_the_probe_away() -> None:
+    replica = replicas(5)[0]
+    replica.failed(0.0)
+    assert replica.has_room(8, 0.5)
+    replica.taken()
+    assert not replica.has_room(8, 0.5)
+    replica.given_back()  # the probe's client left: another one may try
+    assert replica.has_room(8, 0.5)

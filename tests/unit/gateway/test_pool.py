@@ -1,4 +1,5 @@
 import asyncio
+import time
 
 import pytest
 
@@ -69,3 +70,35 @@ async def test_a_replica_of_a_new_revision_starts_afresh() -> None:
     made.release(old)
     made.release(new)
     assert made.set_replicas({}, 1, 0.0) == [Address("h", 1)]
+
+
+async def test_nobody_waits_for_a_pool_that_is_gone() -> None:
+    made = one_slot()
+    replica = await made.take(LONG)
+    made.dismiss()
+    with pytest.raises(PoolGoneError):
+        await made.take(LONG, again=True)
+    made.release(replica)
+    assert (made.in_flight, made.queued) == (0, 0)
+
+
+async def test_a_replica_that_comes_back_still_has_its_queries() -> None:
+    made = one_slot()
+    replica = await made.take(LONG)
+    made.set_replicas({}, 1, 0.0)
+    made.set_replicas({Address("h", 1): "r"}, 1, 0.0)
+    waiter = await waiting(made)
+    assert not waiter.done()
+    made.release(replica)
+    assert await waiter is replica
+
+
+async def test_the_end_of_a_query_costs_the_same_however_many_wait() -> None:
+    made = one_slot(max_queries=100_000)
+    replica = await made.take(LONG)
+    for _ in range(20_000):
+        made._line.join(asyncio.get_running_loop().create_future(), LONG)
+    start = time.perf_counter()
+    for _ in range(200):
+        made.release(replica)
+    assert time.perf_counter() - start < 0.1
