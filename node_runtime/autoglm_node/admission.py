@@ -75,6 +75,8 @@ class Admission:
         """End every query inside with a 503 that says why; return how many there were."""
         now = asyncio.get_running_loop().time()
         for scope in self._scopes:
+            if scope.expired():  # on its way out already; asyncio lets nobody change it any more
+                continue
             self._evicted[scope] = RefusalError(503, why, code=code)
             scope.reschedule(now)
         return len(self._scopes)

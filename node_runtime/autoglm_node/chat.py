@@ -101,5 +101,7 @@ def held_back(text: str, stops: Sequence[str]) -> int:
     >>> held_back("so far. E", ["END"]), held_back("so far.", ["END"])
     (1, 0)
     """
-    lengths = (length for stop in stops for length in range(1, len(stop)) if text.endswith(stop[:length]))
+    lengths = (
+        length for stop in stops for length in range(1, min(len(stop), len(text) + 1)) if text.endswith(stop[:length])
+    )
     return max(lengths, default=0)

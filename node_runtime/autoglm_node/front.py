@@ -210,13 +210,21 @@ def _prompt_header(reply: Reply) -> tuple[str, str]:
 
 
 def _deadline(request: Request) -> float | None:
-    given = request.headers.get(names.HEADER_DEADLINE)
+    return deadline_of(request.headers.get(names.HEADER_DEADLINE))
+
+
+def deadline_of(given: str | None) -> float | None:
+    """Return the seconds that the deadline header's value leaves; None when there is no such header.
+
+    Raises:
+        RefusalError: 400, when it is no number of milliseconds.
+    """
     if given is None:
         return None
     try:
         return max(0, int(given)) / 1000
-    except ValueError:
-        message = f"{names.HEADER_DEADLINE}: {given!r} is no number of milliseconds"
+    except (ValueError, OverflowError):
+        message = f"{names.HEADER_DEADLINE}: {given[:20]!r} is no number of milliseconds"
         raise RefusalError(400, message, code="invalid_value") from None
 
 

@@ -22,13 +22,15 @@ _FORMATS: Final = {"INT32": "<i", "INT64": "<q", "FP32": "<f"}
 _SIGNATURE: Final = {TEXT_INPUT: ("BYTES",), "max_tokens": ("INT32", "INT64"), "temperature": ("FP32",)}
 _LENGTH: Final = struct.Struct("<I")
 MODEL_VERSION: Final = "1"
+_MAX_DIGITS: Final = 19  # Python refuses to read a number of thousands of digits
+_MAX_TEMPERATURE: Final = 2
 Body = TypeVar("Body", bound=BaseModel)
 
 
 class _Tensor(BaseModel):
     model_config = ConfigDict(extra="ignore")
     name: str
-    shape: list[int]
+    shape: Annotated[list[int], Field(fail_fast=True)]
     datatype: str
     parameters: dict[str, Any] = {}
     data: list[Any] | None = None
@@ -44,8 +46,8 @@ class _InferRequest(BaseModel):
     model_config = ConfigDict(extra="ignore")
     id: str = ""
     parameters: dict[str, Any] = {}
-    inputs: Annotated[list[_Tensor], Field(min_length=1)]
-    outputs: list[_Output] = []
+    inputs: Annotated[list[_Tensor], Field(min_length=1, fail_fast=True)]
+    outputs: Annotated[list[_Output], Field(fail_fast=True)] = []
 
     def wants_binary(self) -> bool:
         for output in self.outputs:
@@ -59,7 +61,7 @@ class _GenerateRequest(BaseModel):
     model_config = ConfigDict(extra="ignore")
     text_input: str
     max_tokens: Annotated[int | None, Field(ge=1)] = None
-    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    temperature: Annotated[float, Field(ge=0, le=_MAX_TEMPERATURE)] = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,8 @@ def parse_infer(body: bytes, header_length: str | None) -> InferCall:
     max_tokens = values.get("max_tokens")
     if max_tokens is not None and max_tokens < 1:
         raise _bad("input 'max_tokens' must be at least 1")
-    if not temperature >= 0:
-        raise _bad("input 'temperature' must be at least 0")
+    if not 0 <= temperature <= _MAX_TEMPERATURE:
+        raise _bad(f"input 'temperature' must be between 0 and {_MAX_TEMPERATURE}")
     query = Query((Message("user", values[TEXT_INPUT]),), max_tokens, temperature)
     return InferCall(request.id, query, request.wants_binary())
 
@@ -158,8 +160,8 @@ def _validated(kind: type[Body], text: bytes) -> Body:
 def _json_length(header: str | None, total: int) -> int:
     if header is None:
         return total
-    if not (header.isascii() and header.isdigit() and int(header) <= total):
-        raise _bad(f"{BINARY_HEADER}: {header!r} is no length within a body of {total} bytes")
+    if not (header.isascii() and header.isdigit() and len(header) <= _MAX_DIGITS and int(header) <= total):
+        raise _bad(f"{BINARY_HEADER}: {header[:_MAX_DIGITS]!r} is no length within a body of {total} bytes")
     return int(header)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from autoglm_node.failure import RefusalError
 from autoglm_node.query import Finish, Message, Query, Usage
@@ -18,6 +18,7 @@ _KINDS: Final = {429: "rate_limit_error"}
 _FINISH: Final = {Finish.STOP: "stop", Finish.LENGTH: "length"}
 DONE: Final = b"data: [DONE]\n\n"
 MAX_STOPS: Final = 4
+MAX_STOP_CHARACTERS: Final = 1000  # each is compared with every piece of the reply
 _SEED_MASK: Final = 2**63 - 1  # the engine takes no negative seeds
 
 # Field -> whether its value asks for nothing.
@@ -41,6 +42,12 @@ REFUSED: Final[dict[str, Callable[[Any], bool]]] = {
 }
 
 
+def _short(stops: str | list[str] | None) -> str | list[str] | None:
+    if any(len(stop) > MAX_STOP_CHARACTERS for stop in ([stops] if isinstance(stops, str) else stops or ())):
+        raise ValueError(f"a stop text has at most {MAX_STOP_CHARACTERS} characters")
+    return stops
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid")
     type: Literal["text"]
@@ -50,7 +57,7 @@ class _Part(BaseModel):
 class _Turn(BaseModel):
     model_config = ConfigDict(extra="ignore")
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[_Part]
+    content: str | Annotated[list[_Part], Field(fail_fast=True)]
 
     def message(self) -> Message:
         text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
@@ -69,12 +76,13 @@ class ChatRequest(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
     model: str
-    messages: Annotated[list[_Turn], Field(min_length=1)]
+    # One mistake is enough: listing a million of them would take seconds.
+    messages: Annotated[list[_Turn], Field(min_length=1, fail_fast=True)]
     max_tokens: Annotated[int | None, Field(ge=1)] = None
     max_completion_tokens: Annotated[int | None, Field(ge=1)] = None
     temperature: Annotated[float | None, Field(ge=0, le=2)] = None
     seed: Annotated[int | None, Field(ge=-(2**63), lt=2**63)] = None
-    stop: str | Annotated[list[str], Field(max_length=MAX_STOPS)] | None = None
+    stop: Annotated[str | Annotated[list[str], Field(max_length=MAX_STOPS)] | None, AfterValidator(_short)] = None
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
 

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 # Above this many characters a prompt is tokenised in a thread, so that one long query does not hold up all others.
 _INLINE_CHARACTERS: Final = 16_384
+_CHARACTERS_OF_A_TURN: Final = 64  # what the marks of a turn cost, however short it is
 
 
 class Engine(Protocol):
@@ -115,7 +116,7 @@ class Service:
 
     async def _prompt_ids(self, messages: Sequence[Message]) -> list[int]:
         try:
-            if sum(len(message.content) for message in messages) > _INLINE_CHARACTERS:
+            if sum(_CHARACTERS_OF_A_TURN + len(message.content) for message in messages) > _INLINE_CHARACTERS:
                 return await asyncio.to_thread(self._chat.prompt_ids, messages)
             return self._chat.prompt_ids(messages)
         except KeyError as error:

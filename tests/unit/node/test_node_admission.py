@@ -77,3 +77,22 @@ async def test_waiting_for_the_last_one() -> None:
     assert not await admission.wait_empty(0.01)
     await end(tasks)
     assert await admission.wait_empty(0.01)
+
+
+async def test_one_whose_deadline_just_passed_does_not_save_the_others_from_eviction() -> None:
+    admission = Admission(2)
+
+    async def slow_to_leave() -> None:
+        async with admission.seat(0.0):
+            try:
+                await asyncio.sleep(60)
+            finally:
+                await asyncio.sleep(0.01)
+
+    leaving = asyncio.create_task(slow_to_leave())
+    await asyncio.sleep(0.005)
+    (staying,) = await seated(admission, 1)
+    admission.evict("evicted", "the house closes")
+    assert await staying == "503 evicted"
+    with pytest.raises(RefusalError, match="deadline"):
+        await leaving

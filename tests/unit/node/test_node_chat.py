@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from autoglm_node.chat import Chat, ChatFormat, held_back
@@ -72,3 +74,9 @@ def test_stop_texts(chat: Chat, text: str, stops: list[str], expected: tuple[str
 @pytest.mark.parametrize(("text", "held"), [("abc", 0), ("abE", 1), ("abEN", 2), ("EE", 1), ("", 0)])
 def test_what_may_begin_a_stop_is_held_back(text: str, held: int) -> None:
     assert held_back(text, ["END"]) == held
+
+
+def test_a_long_stop_text_costs_no_more_than_the_text_at_hand() -> None:
+    start = time.perf_counter()
+    assert held_back("so far. E", ["E" * 1_000_000] * 4) == 1
+    assert time.perf_counter() - start < 0.5

@@ -1,8 +1,11 @@
 import json
+import math
 import struct
+import time
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput, InferResult
 
@@ -89,7 +92,7 @@ def test_bad_binary_elements_get_a_sentence(binary: bytes) -> None:
         oip.parse_infer(head + binary, str(len(head)))
 
 
-@pytest.mark.parametrize("length", ["-1", "x", "99999", "", "٣"])
+@pytest.mark.parametrize("length", ["-1", "x", "99999", "", "٣", "9" * 5000])
 def test_bad_header_lengths_get_a_sentence(length: str) -> None:
     with pytest.raises(RefusalError, match="is no length"):
         oip.parse_infer(infer_body(), length)
@@ -104,3 +107,22 @@ def test_generate() -> None:
     assert oip.parse_generate(b'{"text_input": "hi", "max_tokens": 3}') == Query((Message("user", "hi"),), 3)
     with pytest.raises(RefusalError, match="text_input"):
         oip.parse_generate(b"{}")
+
+
+def test_a_million_mistakes_cost_no_more_than_the_first() -> None:
+    start = time.perf_counter()
+    with pytest.raises(RefusalError, match="inputs"):
+        oip.parse_infer(b'{"inputs": [%b{}]}' % (b"{}," * 300_000), None)
+    assert time.perf_counter() - start < 1
+
+
+@pytest.mark.parametrize("temperature", [-1.0, 2.5, math.inf, math.nan])
+def test_temperatures_are_those_of_openai(temperature: float) -> None:
+    binary = struct.pack("<f", temperature)
+    tensors = [
+        {"name": "temperature", "datatype": "FP32", "shape": [1], "parameters": {"binary_data_size": 4}},
+        {"name": "text_input", "datatype": "BYTES", "shape": [1], "data": ["hi"]},
+    ]
+    head = orjson.dumps({"inputs": tensors})
+    with pytest.raises(RefusalError, match="temperature"):
+        oip.parse_infer(head + binary, str(len(head)))

@@ -1,3 +1,4 @@
+import time
 from typing import Any
 
 import orjson
@@ -59,6 +60,8 @@ def test_honoured_fields(changes: dict[str, Any], query: Query) -> None:
         ({"temperature": 3}, "temperature", "invalid_value"),
         ({"seed": 2**70}, "seed", "invalid_value"),
         ({"stream": "yes"}, "stream", "invalid_value"),
+        ({"stop": "x" * (openai.MAX_STOP_CHARACTERS + 1)}, "stop", "invalid_value"),
+        ({"stop": ["x" * (openai.MAX_STOP_CHARACTERS + 1)]}, "stop", "invalid_value"),
     ],
 )
 def test_refused_with_the_name_of_the_field(changes: dict[str, Any], param: str, code: str) -> None:
@@ -111,3 +114,12 @@ def test_without_usage_no_chunk_names_it() -> None:
 def test_errors_say_their_kind(status: int, kind: str) -> None:
     written = orjson.loads(openai.error_body(RefusalError(status, "why", code="c", param="p")))
     assert written == {"error": {"message": "why", "type": kind, "param": "p", "code": "c"}}
+
+
+def test_a_million_mistakes_cost_no_more_than_the_first() -> None:
+    start = time.perf_counter()
+    with pytest.raises(RefusalError, match="messages"):
+        openai.parse(b'{"model": "m", "messages": [%b{}]}' % (b"{}," * 300_000))
+    with pytest.raises(RefusalError, match="messages"):
+        openai.parse(b'{"model": "m", "messages": [{"role": "user", "content": [%b{}]}]}' % (b"{}," * 300_000))
+    assert time.perf_counter() - start < 1

@@ -1,0 +1,57 @@
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from autoglm_node.admission import Admission
+from autoglm_node.chat import Chat
+from autoglm_node.failure import RefusalError
+from autoglm_node.front import deadline_of
+from autoglm_node.metrics import Metrics
+from autoglm_node.query import Message
+from autoglm_node.service import Engine, Service
+from support.node_artifacts import engine_spec
+
+
+class SlowTokenizer:
+    """Knows only on which thread it was asked."""
+
+    def prompt_ids(self, messages: Iterable[Message]) -> list[int]:
+        del messages
+        return [threading.get_ident()]
+
+
+@pytest.mark.parametrize(
+    ("messages", "inline"),
+    [
+        ([Message("user", "short")], True),
+        ([Message("user", "x" * 100_000)], False),
+        ([Message("user", "")] * 100_000, False),  # a mark for each turn is tokenised as well
+    ],
+    ids=["short", "long", "many"],
+)
+async def test_what_takes_long_to_tokenise_leaves_the_event_loop_alone(
+    messages: list[Message], *, inline: bool
+) -> None:
+    service = Service(
+        engine_spec(Path("model")),
+        cast("Chat", SlowTokenizer()),
+        cast("Engine", None),
+        Admission(1),
+        Metrics("m"),
+        lambda: None,
+    )
+    assert (await service._prompt_ids(messages) == [threading.get_ident()]) is inline
+
+
+@pytest.mark.parametrize(("given", "seconds"), [(None, None), ("1500", 1.5), ("-1", 0.0)])
+def test_deadlines(given: str | None, seconds: float | None) -> None:
+    assert deadline_of(given) == seconds
+
+
+@pytest.mark.parametrize("given", ["", "soon", "1.5", "9" * 400, "9" * 5000])
+def test_deadlines_that_are_none(given: str) -> None:
+    with pytest.raises(RefusalError, match="milliseconds"):
+        deadline_of(given)
