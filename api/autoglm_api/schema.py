@@ -8,16 +8,23 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 QUANTITY_PATTERN: Final = r"^[0-9]+(\.[0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
+# More than users may write: the API server rewrites amounts, 1024Ti as 1Pi.
 _SUFFIXES: Final = {
+    "n": Decimal("1e-9"),
+    "u": Decimal("1e-6"),
     "m": Decimal("0.001"),
     "k": Decimal(10**3),
     "M": Decimal(10**6),
     "G": Decimal(10**9),
     "T": Decimal(10**12),
+    "P": Decimal(10**15),
+    "E": Decimal(10**18),
     "Ki": Decimal(2**10),
     "Mi": Decimal(2**20),
     "Gi": Decimal(2**30),
     "Ti": Decimal(2**40),
+    "Pi": Decimal(2**50),
+    "Ei": Decimal(2**60),
 }
 
 
@@ -41,13 +48,12 @@ def milli_units(quantity: int | str) -> int:
         ValueError: the text is no quantity.
     """
     text = str(quantity)
-    for length in (2, 1):
-        if text[-length:] in _SUFFIXES:
-            number = Decimal(text[:-length]) * _SUFFIXES[text[-length:]]
-            break
-    else:
-        number = Decimal(text)
-    return math.ceil(number * 1000)
+    length = next((length for length in (2, 1) if text[-length:] in _SUFFIXES), 0)
+    number, factor = (text[:-length], _SUFFIXES[text[-length:]]) if length else (text, Decimal(1))
+    try:
+        return math.ceil(Decimal(number) * factor * 1000)
+    except (ArithmeticError, ValueError) as error:  # Decimal reads "Infinity" and "NaN", too
+        raise ValueError(f"{text!r} is no quantity") from error
 
 
 def _positive(quantity: int | str) -> int | str:

@@ -77,6 +77,7 @@ EDITS: list[tuple[str, Any, tuple[str, ...]]] = [
     ("ConfigMap", {"data": {_KEY: "{}"}}, ("data", _KEY)),
     ("Service", {"spec": {"selector": {names.LABEL_COMPONENT: "other"}}}, ("spec", "selector", names.LABEL_COMPONENT)),
     ("Service", {"spec": {"publishNotReadyAddresses": True, "selector": None}}, ("spec", "selector")),
+    ("Service", {"spec": {"ports": [{"name": "http", "port": 81}]}}, ("spec", "ports")),
     ("Role", {"rules": []}, ("rules",)),
     ("RoleBinding", {"subjects": []}, ("subjects",)),
     ("PodDisruptionBudget", {"spec": {"maxUnavailable": 5}}, ("spec", "maxUnavailable")),

@@ -24,6 +24,7 @@ _TIMEOUT_SECONDS: Final = 30.0
 _PAGE: Final = 500
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
+_INVALID: Final = 422
 _FIRST_ERROR: Final = 400
 # The request is understood and will be refused again as it is: forbidden (quota, PodSecurity, RBAC) or invalid.
 _REFUSALS: Final = {400, 403, 405, 413, 415, 422}
@@ -95,7 +96,13 @@ class KubernetesAPI:
         kind, metadata = body["kind"], body["metadata"]
         path = CHILDREN[kind].path(metadata["namespace"], metadata["name"])
         precondition = {} if uid is None else {"uid": uid}
-        await self._apply(path, {**body, "metadata": {**metadata, **precondition}}, names.FIELD_MANAGER)
+        meant = {**body, "metadata": {**metadata, **precondition}}
+        try:
+            await self._apply(path, meant, names.FIELD_MANAGER)
+        except RefusedError as error:
+            if uid is None or error.status != _INVALID:
+                raise
+            await self._replace_lists(path, meant)
         WRITES.labels("apply", kind).inc()
 
     async def scale(self, namespace: str, ref: ChildRef, replicas: int) -> None:
@@ -142,6 +149,14 @@ class KubernetesAPI:
     async def _apply(self, path: str, body: JSON, manager: str) -> None:
         query = {"fieldManager": manager, "force": "true"}
         await self._request("PATCH", path, query, body, _APPLY)
+
+    async def _replace_lists(self, path: str, body: JSON) -> None:
+        """Write a child with its lists as a whole.
+
+        Merged item by item, ours beside one that somebody made of it can be invalid: two ports of one name.
+        """
+        fields = {key: value for key, value in body.items() if key not in ("apiVersion", "kind")}
+        await self._request("PATCH", path, {"fieldManager": names.FIELD_MANAGER}, fields, _MERGE)
 
     async def _request(
         self,

@@ -85,6 +85,21 @@ async def test_an_apply_names_its_writer_and_the_object_it_means() -> None:
     assert body["metadata"]["uid"] == "uid-1"
 
 
+async def test_a_list_that_cannot_be_merged_any_more_is_replaced() -> None:
+    """Somebody changed our port's number: applying would give two ports of one name, which is invalid for ever."""
+    service = _config_map() | {"spec": {"ports": [{"name": "http", "port": 80}]}}
+
+    def answer(_: str, body: Any) -> tuple[int, Any]:
+        applied = "apiVersion" in body
+        return (422, {"message": "Duplicate value"}) if applied else (200, {})
+
+    async with answering(answer) as (api, server):
+        await api.apply(service, "uid-1")
+    (_, _), (line, body) = server.requests
+    assert line.endswith("application/merge-patch+json")
+    assert (body["metadata"]["uid"], body["spec"]) == ("uid-1", service["spec"])
+
+
 async def test_a_size_is_written_through_the_scale_subresource_only() -> None:
     async with answering(lambda *_: (200, {})) as (api, server):
         await api.scale("a", ChildRef("Deployment", "b"), 3)

@@ -19,6 +19,9 @@ def _pod(**container: Any) -> dict[str, Any]:
         (_pod(env=[{"name": "A"}]), _pod(env=[{"name": "INJECTED"}, {"name": "A"}])),
         (_pod(), {"containers": [{"name": "sidecar"}, {"name": "worker", "image": "x"}]}),
         ({"ownerReferences": [{"uid": "1"}]}, {"ownerReferences": [{"uid": "2"}, {"uid": "1"}]}),
+        ({"tolerations": [{"key": "gpu", "value": ""}]}, {"tolerations": [{"key": "gpu"}]}),  # "" is not stored
+        ({"ports": [{"name": "http", "port": 80}]}, {"ports": [{"name": "http", "port": 80}, {"name": "mine"}]}),
+        ({"limits": {"memory": "1024Ti"}}, {"limits": {"memory": "1Pi"}}),
     ],
 )
 def test_no_drift(ours: dict[str, Any], live: dict[str, Any]) -> None:
@@ -37,6 +40,10 @@ def test_no_drift(ours: dict[str, Any], live: dict[str, Any]) -> None:
         (_pod(), {"containers": [{"name": "other"}]}, ["containers[worker]"]),
         ({"requests": {"cpu": "1"}}, {"requests": {"cpu": "2"}}, ["requests.cpu"]),
         ({"requests": {"cpu": "1"}}, {}, ["requests.cpu"]),
+        ({"requests": {"cpu": "1"}}, {"requests": {"cpu": "1E"}}, ["requests.cpu"]),
+        ({"requests": {"cpu": "1"}}, {"requests": {"cpu": "500u"}}, ["requests.cpu"]),
+        ({"requests": {"cpu": "1"}}, {"requests": {"cpu": "odd"}}, ["requests.cpu"]),
+        ({"ports": [{"name": "http", "port": 80}]}, {"ports": [{"name": "http", "port": 81}]}, ["ports[http].port"]),
         ({"rules": [{"verbs": ["get"]}]}, {"rules": [{"verbs": ["get", "delete"]}]}, ["rules[0].verbs"]),
         ({"rules": [{"verbs": ["get"]}]}, {"rules": []}, ["rules"]),
         ({"verbs": ["get", "list"]}, {"verbs": ["list", "get"]}, ["verbs[0]", "verbs[1]"]),

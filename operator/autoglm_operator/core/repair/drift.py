@@ -14,6 +14,7 @@ from autoglm_operator.core.keys import JSON
 _KEYED: Final = {
     "containers": "name",
     "env": "name",
+    "ports": "name",
     "volumes": "name",
     "volumeMounts": "mountPath",
     "ownerReferences": "uid",
@@ -38,8 +39,8 @@ def _object(ours: JSON, live: Any, path: str) -> Iterator[str]:
 
 
 def _means_nothing(value: Any) -> bool:
-    """Tell whether the API server may drop a value when it stores it: empty maps and lists, false."""
-    return value is None or value is False or value in ({}, [])
+    """Tell whether the API server may drop a value when it stores it: empty maps, lists and texts, false."""
+    return value is None or value is False or value in ({}, [], "")
 
 
 def _value(key: str, ours: Any, live: Any, path: str) -> Iterator[str]:
@@ -58,8 +59,16 @@ def _quantities(ours: Any, live: Any, path: str) -> Iterator[str]:
     if isinstance(ours, dict):
         for key, value in ours.items():
             yield from _quantities(value, (live or {}).get(key), f"{path}.{key}")
-    elif live is None or milli_units(ours) != milli_units(live):
+    elif live is None or milli_units(ours) != _amount(live):
         yield path
+
+
+def _amount(live: Any) -> int | None:
+    """Return an amount that somebody else may have written; None when it cannot be read."""
+    try:
+        return milli_units(live)
+    except ValueError:
+        return None
 
 
 def _list(key: str, ours: list[Any], live: list[Any], path: str) -> Iterator[str]:
