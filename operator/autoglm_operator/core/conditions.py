@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from autoglm_api.status import Condition, ConditionStatus, ConditionType, Reason
 from autoglm_operator.core import deployment
+
+_MAX_MESSAGE: Final = 4096  # a refusal may quote a whole object
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ def _condition(one: Finding, before: Condition | None, generation: int | None, n
         type=one.type,
         status=one.status,
         reason=one.reason,
-        message=one.message,
+        message=one.message[:_MAX_MESSAGE],
         last_transition_time=before.last_transition_time if before is not None and same else timestamp(now),
         observed_generation=generation,
     )

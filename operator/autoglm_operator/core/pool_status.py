@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 from autoglm_api.status import ConditionType, Decision, PoolStatus, Reason
 from autoglm_operator.core.conditions import Finding, conditions, finding, timestamp
@@ -12,6 +13,8 @@ from autoglm_operator.core.pools import PoolPlan
 from autoglm_operator.core.problems import Problem
 from autoglm_operator.scaling.model import PoolDecision
 
+_MAX_MESSAGE: Final = 4096
+
 
 def pool_status(
     deployment: Deployment,
@@ -21,14 +24,18 @@ def pool_status(
     memory: Memory,
     now: datetime,
 ) -> PoolStatus:
-    """Derive one pool's status; the last decision is replaced only by one that says something new."""
+    """Derive one pool's status; the last decision is replaced only by one that says something new.
+
+    While paused the revision is the one before: the new one is not rolled out.
+    """
     name = plan.pool.name
     before = next((one for one in deployment.status.pools or () if one.name == name), None)
     decision = memory.decisions.get(name)
-    findings = [_ready(plan, problems), _progressing(plan), *_scaling(decision)]
+    paused = deployment.spec.paused
+    findings = [_ready(plan, problems), _paused() if paused else _progressing(plan), *_scaling(decision)]
     return PoolStatus(
         name=name,
-        revision=plan.revision,
+        revision=before.revision if paused and before is not None else plan.revision,
         replicas=len(observed.workers(name)),
         ready_replicas=plan.ready,
         desired_replicas=plan.desired,
@@ -59,6 +66,10 @@ def _progressing(plan: PoolPlan) -> Finding:
     return finding(kind, False, Reason.STABLE, "all wanted replicas are ready")
 
 
+def _paused() -> Finding:
+    return finding(ConditionType.PROGRESSING, False, Reason.PAUSED, "spec.paused is true")
+
+
 def _scaling(decision: PoolDecision | None) -> list[Finding]:
     """Derive autoscaling/v2's conditions, without figures, which would be written at every tick."""
     if decision is None:
@@ -87,6 +98,6 @@ def _last_decision(decision: PoolDecision | None, before: Decision | None) -> De
         replicas=decision.replicas,
         reason=decision.reason,
         winner=decision.winner,
-        message=decision.message,
+        message=decision.message[:_MAX_MESSAGE],
         time=timestamp(decision.at),
     )

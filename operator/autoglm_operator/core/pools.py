@@ -37,7 +37,10 @@ def pool_plan(deployment: Deployment, pool: Pool, observed: Observed, memory: Me
     revision = revision_of(deployment, pool, images)
     states = revision_states(deployment, observed, pool.name)
     before = next((one for one in deployment.status.pools or () if one.name == pool.name), None)
-    desired = desired_size(pool, memory.decisions.get(pool.name), before, states)
+    if deployment.spec.paused and before is not None:
+        desired = before.desired_replicas
+    else:
+        desired = desired_size(pool, memory.decisions.get(pool.name), before, states)
     new = next((one for one in states if one.revision == revision), RevisionState(revision, 0, 0))
     old = [one for one in states if one.revision != revision]
     return PoolPlan(

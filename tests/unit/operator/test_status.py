@@ -133,6 +133,24 @@ def test_paused_changes_nothing_and_offers_no_pool_to_scaling(world: SimulatedKu
     assert _of(outcome.status, "Paused") == ("True", "Paused")
 
 
+def test_paused_tells_of_no_change_that_is_not_made(world: SimulatedKubernetes) -> None:
+    status = converge(world, WIDE)
+    wanted = changed(changed(WIDE, "spec.light.template", {"image": "b:2"}), "spec.light.scaling.minReplicas", 3)
+    outcome, _ = step(world, changed(wanted, "spec.paused", True), status)
+    before, light = _pool(status, "light"), _pool(outcome.status, "light")
+    assert (light.revision, light.desired_replicas, light.summary) == (before.revision, 1, "1/1")
+    assert {one.type: one.reason for one in light.conditions or ()}["Progressing"] == "Paused"
+    assert {event.reason for event in outcome.events} == {"Paused"}
+    resumed, _ = step(world, wanted, outcome.status)
+    assert {event.reason for event in resumed.events} >= {"RolloutStarted", "Scaled"}
+
+
+def test_endless_words_of_the_server_fit_into_the_status(world: SimulatedKubernetes) -> None:
+    refusals = {GATEWAY_SERVICE: "x" * 40_000}
+    status = step(world, two_pools(), Status(), Memory(refusals=refusals))[0].status
+    assert _message(status, "Degraded").startswith("Service shop-gateway: xxx")
+
+
 def test_an_unreadable_spec_touches_nothing_and_keeps_what_is_known(world: SimulatedKubernetes) -> None:
     status = converge(world, two_pools())
     outcome, _ = step(world, changed(two_pools(), "spec.light.weight", 0), status)
