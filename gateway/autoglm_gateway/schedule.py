@@ -1,6 +1,6 @@
 """The order in which waiting queries are served: by tier, then by arrival. Pure: time is an argument (seconds)."""
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -31,7 +31,8 @@ class WaitingLine(Generic[Item]):
     __slots__ = ("_length", "_lines")
 
     def __init__(self) -> None:
-        self._lines: dict[Tier, deque[Ticket[Item]]] = {tier: deque() for tier in Tier}
+        # Ordered sets: whoever leaves is found at once, wherever in the line.
+        self._lines: dict[Tier, OrderedDict[Ticket[Item], None]] = {tier: OrderedDict() for tier in Tier}
         self._length = 0
 
     def __len__(self) -> int:
@@ -41,10 +42,9 @@ class WaitingLine(Generic[Item]):
         """Add an item; `front` is for one that has waited before and was sent back through no fault of its own."""
         ticket = Ticket(item, deadline, tier)
         line = self._lines[tier]
+        line[ticket] = None
         if front:
-            line.appendleft(ticket)
-        else:
-            line.append(ticket)
+            line.move_to_end(ticket, last=False)
         self._length += 1
         return ticket
 
@@ -54,7 +54,7 @@ class WaitingLine(Generic[Item]):
             return
         ticket.gone = True
         self._length -= 1
-        self._lines[ticket.tier].remove(ticket)
+        del self._lines[ticket.tier][ticket]
 
     def next(self, now: float) -> Item | None:
         """Serve the first item whose deadline has not passed; None when there is none."""

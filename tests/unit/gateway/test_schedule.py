@@ -1,3 +1,5 @@
+import time
+
 from autoglm_gateway.schedule import WaitingLine
 
 
@@ -38,3 +40,12 @@ def test_clear_returns_everything() -> None:
     line.join("a", deadline=1)
     line.join("b", deadline=2)
     assert (line.clear(), len(line)) == (["a", "b"], 0)
+
+
+def test_a_crowd_that_leaves_at_once_does_not_hold_up_the_rest() -> None:
+    line: WaitingLine[int] = WaitingLine()
+    tickets = [line.join(number, deadline=10) for number in range(30_000)]
+    start = time.perf_counter()
+    for ticket in reversed(tickets):
+        line.leave(ticket)
+    assert (len(line), time.perf_counter() - start < 0.5) == (0, True)
