@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from autoglm_api import names
+from autoglm_api.config import EngineSpec
 from autoglm_node import __version__, openai
 from autoglm_node import inference_protocol as oip
 from autoglm_node.failure import RefusalError
@@ -28,12 +29,22 @@ Pairs = list[tuple[str, str]]
 _JSON: Final = ("content-type", "application/json")
 _EVENTS: Final = (("content-type", "text/event-stream"), ("cache-control", "no-cache"))
 _CLIENT_LEFT: Final = 499
+_LEAST_BODY_BYTES: Final = 4 << 20
+_BODY_BYTES_PER_TOKEN: Final = 256  # a long word in JSON, every character of it escaped
 _MODEL_PATH: Final = re.compile(r"/v2/models/(?P<model>[^/]+)(?:/versions/[^/]+)?(?P<rest>/[a-z_]+)?")
 
 
 def refusal_body(refusal: RefusalError, path: str) -> bytes:
     """Return an error in the shape that clients of this path read."""
     return oip.error_body(refusal) if path.startswith("/v2") else openai.error_body(refusal)
+
+
+def body_limit(spec: EngineSpec) -> int:
+    """Return the largest body to read, in bytes: what the model's longest sequence can take up, 4 MiB at least.
+
+    What clients may send is the gateway's to decide; this only bounds the memory of a body that cannot be answered.
+    """
+    return max(_LEAST_BODY_BYTES, spec.max_sequence_tokens * _BODY_BYTES_PER_TOKEN)
 
 
 def transport_refusal(status: int, message: str, path: str) -> bytes:

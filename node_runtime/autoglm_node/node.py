@@ -17,7 +17,7 @@ from autoglm_node import admin, repository
 from autoglm_node.admission import Admission, Door
 from autoglm_node.chat import Chat
 from autoglm_node.failure import EngineError, FatalError
-from autoglm_node.front import Front, transport_refusal
+from autoglm_node.front import Front, body_limit, transport_refusal
 from autoglm_node.health import Health, Verdict
 from autoglm_node.metrics import Metrics
 from autoglm_node.phases import ENDS, Event, Phase, next_phase
@@ -153,7 +153,8 @@ class Node:
         except EngineError as error:
             raise FatalError(Phase.WARM_UP, "FirstQueryFailed", str(error), names.EXIT_ENGINE_LOAD) from None
         front = Front(self._service, self._metrics, self.vitals.ready, int(time.time()))
-        self._front = HttpServer(front.handle, Limits(), refusal_body=transport_refusal)
+        limits = Limits(max_body_bytes=body_limit(self._spec))
+        self._front = HttpServer(front.handle, limits, refusal_body=transport_refusal)
         await self._listen(self._front, self._settings.port)
         self._metrics.start_seconds.set(_age_seconds())
         return Event.DONE

@@ -20,18 +20,26 @@ _TYPES: Final = {"INT32": np.int32, "INT64": np.int64, "UINT64": np.uint64, "FP3
 
 
 class Dialect(NamedTuple):
-    """Both directions of one backend; `read` gets the output tensors that are present."""
+    """Both directions of one backend; `read` gets the output tensors that are present.
+
+    `says_finish` is whether the last response of a reply says why it ended.
+    """
 
     write: Callable[[Generation], list[InferInput]]
     read: Callable[[Arrays], Piece]
+    says_finish: bool
 
 
 def dialect_for(backend: Backend, stop_ids: Sequence[int]) -> Dialect:
     """Return the dialect of a backend; `stop_ids` are the tokens that end a reply."""
     if backend is Backend.ONNX_RUNTIME:
-        return Dialect(_write_native, _read_native)
+        return Dialect(_write_native, _read_native, says_finish=True)
     ends = frozenset(stop_ids)
-    return Dialect(lambda generation: _write_tensorrt_llm(generation, stop_ids[0]), lambda it: _read_batched(it, ends))
+    return Dialect(
+        lambda generation: _write_tensorrt_llm(generation, stop_ids[0]),
+        lambda arrays: _read_batched(arrays, ends),
+        says_finish=False,
+    )
 
 
 def _write_native(generation: Generation) -> list[InferInput]:

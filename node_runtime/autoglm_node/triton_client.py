@@ -56,6 +56,8 @@ class TritonClient:
                 yield piece
                 if piece.finish:
                     return
+            if self._dialect.says_finish:
+                raise EngineError("the stream from Triton ended before the reply did")
             # The TensorRT-LLM backend just ends the stream.
             yield Piece((), (), Finish.LENGTH if produced >= generation.max_tokens else Finish.STOP)
         except InferenceServerException as error:

@@ -8,7 +8,7 @@ import pytest
 from autoglm_node.admission import Admission
 from autoglm_node.chat import Chat
 from autoglm_node.failure import RefusalError
-from autoglm_node.front import deadline_of
+from autoglm_node.front import body_limit, deadline_of
 from autoglm_node.metrics import Metrics
 from autoglm_node.query import Message
 from autoglm_node.service import Engine, Service
@@ -55,3 +55,8 @@ def test_deadlines(given: str | None, seconds: float | None) -> None:
 def test_deadlines_that_are_none(given: str) -> None:
     with pytest.raises(RefusalError, match="milliseconds"):
         deadline_of(given)
+
+
+@pytest.mark.parametrize(("tokens", "megabytes"), [(512, 4), (8192, 4), (131_072, 32)])
+def test_a_body_may_be_as_large_as_the_model_can_use(tokens: int, megabytes: int) -> None:
+    assert body_limit(engine_spec(Path("model"), max_sequence_tokens=tokens)) == megabytes << 20
