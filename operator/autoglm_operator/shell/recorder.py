@@ -11,7 +11,7 @@ from autoglm_operator.core.outcome import Event
 from autoglm_operator.shell.api import APIError, ConflictError, KubernetesAPI
 
 _log: Final = logging.getLogger(__name__)
-_MAX_NOTE: Final = 1024
+_MAX_NOTE: Final = 1024  # bytes
 _MAX_PREFIX: Final = 200
 _REMEMBERED: Final = 4096
 
@@ -60,7 +60,7 @@ def _body(about: Identity, event: Event, name: str, instance: str) -> JSON:
         "reportingInstance": instance,
         "action": "Reconcile",
         "reason": event.reason,
-        "note": event.note[:_MAX_NOTE],
+        "note": event.note.encode()[:_MAX_NOTE].decode(errors="ignore"),
         "type": "Warning" if event.warning else "Normal",
         "regarding": {
             "apiVersion": names.API_VERSION,

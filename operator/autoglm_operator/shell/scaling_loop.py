@@ -91,7 +91,7 @@ class ScalingLoop:
         targets = {PoolKey(key, pool): of for key, pools in self._targets().items() for pool, of in pools.items()}
         self._forget(self._states.keys() - targets.keys())
         for count, (pool, target) in enumerate(targets.items(), start=1):
-            self._decide(pool, target, _load(source, pool))
+            self._try(pool, target, _load(source, pool))
             if count % _POOLS_PER_SLICE == 0:
                 await asyncio.sleep(0)  # a thousand pools must not stall the reconciler's event loop
 
@@ -105,6 +105,12 @@ class ScalingLoop:
         self._metrics.source_success.set(wall.timestamp())
         self._tell_source(None, "")
         return metrics
+
+    def _try(self, pool: PoolKey, target: PoolTarget, load: Load) -> None:
+        try:
+            self._decide(pool, target, load)
+        except Exception:  # noqa: BLE001 - one poisonous resource must not end the operator of all
+            _log.exception("%s pool %s holds its size: it could not be decided", pool.deployment, pool.pool)
 
     def _decide(self, pool: PoolKey, target: PoolTarget, load: Load) -> None:
         snapshot = PoolSnapshot(target.current, target.ready, target.rolling_out, load)

@@ -5,12 +5,13 @@ from typing import Any
 
 from autoglm_api import names
 from autoglm_operator.core.keys import ObjectKey
+from autoglm_operator.core.outcome import Event
 from autoglm_operator.core.settings import Images
 from autoglm_operator.shell.reconciler import Reconciler
 from autoglm_operator.shell.recorder import Recorder
 from autoglm_operator.shell.work_queue import Again
 from support.scripted_api import Server, answering
-from support.simulated_kubernetes import resource
+from support.simulated_kubernetes import deployment, resource
 
 KEY = ObjectKey("default", "shop")
 WEBHOOK = "Internal error occurred: failed calling webhook"
@@ -49,3 +50,10 @@ async def test_a_server_that_fails_every_write_does_not_keep_the_truth_from_the_
     written = _conditions_written(server)
     assert written["Ready"]["status"] == "False"
     assert WEBHOOK in written["Degraded"]["message"]
+
+
+async def test_an_event_in_any_script_fits_into_the_servers_bytes() -> None:
+    async with answering(lambda *_: (201, {})) as (api, server):
+        await Recorder(api, "test").record(deployment().identity, Event("Reason", "模型" * 1000))
+    (_, body), *_ = server.requests
+    assert 1000 < len(body["note"].encode()) <= 1024

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from autoglm_api import names
+from autoglm_api.spec import Scaling, Signal, SignalType
 from autoglm_api.status import Reason
 from autoglm_operator.core.keys import ObjectKey
 from autoglm_operator.scaling.model import PoolDecision, PoolTarget
@@ -114,6 +115,21 @@ async def test_failures_hold_the_size_and_the_loop_goes_on(registry: CollectorRe
     assert {(decision.replicas, decision.reason) for decision in held} == {(2, Reason.METRICS_MISSING)}
     assert not held[0].metrics_available
     assert "Timeout (no reply)" in held[0].message
+
+
+async def test_a_pool_that_cannot_be_decided_does_not_stop_the_others(
+    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stored value that a later version would refuse: one resource must not end the operator of all."""
+    poison = Signal.model_construct(type=SignalType.CONCURRENCY, target="odd")
+    odd = PoolTarget(Scaling.model_construct(signals=[poison]), 2, 2, rolling_out=False)
+    world = World({"heavy": odd, "light": target(2)})
+    loop = loop_over(Source(("5", "19")), world, registry)
+    await loop.tick()
+    assert [decision.replicas for decision in world.published] == [4]
+    assert "pool heavy" in caplog.text
+    del world.pools["heavy"]
+    await loop.tick()
 
 
 async def test_each_change_is_told_once(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) -> None:
