@@ -36,6 +36,7 @@ class Reconciler:
         self._images = images
         self._memories: dict[ObjectKey, Memory] = {}
         self._targets: dict[ObjectKey, Mapping[str, PoolTarget]] = {}
+        self._uids: dict[ObjectKey, str] = {}
 
     def targets(self) -> Mapping[ObjectKey, Mapping[str, PoolTarget]]:
         """Return the pools that the scaling engine may size, as they were last seen."""
@@ -67,6 +68,9 @@ class Reconciler:
         if live is None or "deletionTimestamp" in live["metadata"]:
             self._forget(key)  # children go by their owner references
             return Result(Again.NEVER)
+        if self._uids.get(key) != live["metadata"]["uid"]:
+            self._forget(key)  # what is remembered is of a namesake before it
+        self._uids[key] = live["metadata"]["uid"]
         deployment = parse(live)
         memory = self._memory(key)
         observed, outcome = await self._look(deployment, memory)
@@ -179,6 +183,7 @@ class Reconciler:
     def _forget(self, key: ObjectKey) -> None:
         self._memories.pop(key, None)
         self._targets.pop(key, None)
+        self._uids.pop(key, None)
 
     async def _report(self, deployment: Deployment | Invalid, live: JSON, outcome: Outcome) -> None:
         """Write the status if it says something new, then tell what changed."""

@@ -3,15 +3,20 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from autoglm_api import names
+from autoglm_api.status import Reason
 from autoglm_operator.core.keys import ObjectKey
 from autoglm_operator.core.outcome import Event
 from autoglm_operator.core.settings import Images
+from autoglm_operator.scaling.model import PoolDecision
 from autoglm_operator.shell.reconciler import Reconciler
 from autoglm_operator.shell.recorder import Recorder
 from autoglm_operator.shell.work_queue import Again
+from support.manifests import changed, two_pools
 from support.scripted_api import Server, answering
-from support.simulated_kubernetes import deployment, resource
+from support.simulated_kubernetes import NOW, deployment, resource
 
 KEY = ObjectKey("default", "shop")
 WEBHOOK = "Internal error occurred: failed calling webhook"
@@ -36,6 +41,30 @@ def _server(write: tuple[int, Any]) -> Callable[[str, Any], tuple[int, Any]]:
         return (200, {"metadata": {}, "items": []}) if "labelSelector" in path else (404, {"message": "not found"})
 
     return answer
+
+
+def _wide(uid: str) -> dict[str, Any]:
+    stored = resource(changed(two_pools(), "spec.light.scaling", {"minReplicas": 1, "maxReplicas": 8}))
+    stored["metadata"]["uid"] = uid
+    return stored
+
+
+@pytest.mark.parametrize(("uid", "size"), [("first", 5), ("second", None)])
+async def test_a_decision_is_for_the_resource_it_was_made_for_and_not_for_its_successor(
+    uid: str, size: int | None
+) -> None:
+    stored = _wide("first")
+    answer = _server((200, {}))
+    own = f"{names.PLURAL}/shop"
+    async with answering(lambda line, body: (200, stored) if line.endswith(own) else answer(line, body)) as (api, seen):
+        reconciler = Reconciler(api, Recorder(api, "test"), Images("gateway:1", "node:1"))
+        await reconciler(KEY)
+        reconciler.decide(KEY, "light", PoolDecision(5, Reason.AS_EXPECTED, None, "", True, None, NOW))
+        stored = _wide(uid)
+        seen.requests.clear()
+        await reconciler(KEY)
+    sizes = [body["spec"]["replicas"] for line, body in seen.requests if "shop-light" in line and "/scale" in line]
+    assert sizes == ([] if size is None else [size])
 
 
 def _conditions_written(server: Server) -> dict[str, dict[str, Any]]:
