@@ -14,7 +14,7 @@ from autoglm_operator.core.pools import PoolPlan, pool_plan
 from autoglm_operator.core.problems import problems
 from autoglm_operator.core.repair import plan
 from autoglm_operator.core.settings import Images
-from autoglm_operator.core.status import status_of, unreadable_status
+from autoglm_operator.core.status import blind_status, status_of, unreadable_status
 from autoglm_operator.core.transitions import events
 
 # A foreign object that goes away wakes nobody (it carries no label of ours), so it is looked for again.
@@ -35,6 +35,12 @@ def reconcile(
             return Outcome(status, memory, events=events(deployment.status, status, ()))
         case Deployment():
             return _reconcile(deployment, observed, memory, now, images)
+
+
+def blind(deployment: Deployment | Invalid, refusal: str, memory: Memory, now: datetime) -> Outcome:
+    """Return what to report when the API server refuses to show what exists; nothing is to be done."""
+    status = blind_status(deployment, refusal, now)
+    return Outcome(status, memory, events=events(deployment.status, status, ()))
 
 
 def _reconcile(deployment: Deployment, observed: Observed, memory: Memory, now: datetime, images: Images) -> Outcome:

@@ -75,15 +75,27 @@ def status_of(
 def unreadable_status(invalid: Invalid, now: datetime) -> Status:
     """Return the status of a resource whose spec cannot be read: what was known stays, and why nothing happens."""
     message = f"this operator cannot read the spec, so everything is left as it is: {invalid.message}"
+    return _unknown(invalid, invalid.identity.generation, Reason.INVALID_SPEC, message, now)
+
+
+def blind_status(resource: Deployment | Invalid, refusal: str, now: datetime) -> Status:
+    """Return the status of a resource whose children the operator may not look at: yesterday's Ready is no truth."""
+    message = f"the operator may not look at the children, so everything is left as it is: {refusal}"
+    return _unknown(resource, resource.status.observed_generation, Reason.API_REFUSED, message, now)
+
+
+def _unknown(
+    resource: Deployment | Invalid, acted_on: int | None, reason: Reason, message: str, now: datetime
+) -> Status:
     findings = [
-        Finding(ConditionType.READY, ConditionStatus.UNKNOWN, Reason.INVALID_SPEC, message),
-        finding(ConditionType.DEGRADED, True, Reason.INVALID_SPEC, message),
+        Finding(ConditionType.READY, ConditionStatus.UNKNOWN, reason, message),
+        finding(ConditionType.DEGRADED, True, reason, message),
     ]
-    generation = invalid.identity.generation
-    written: list[Condition] = conditions(findings, invalid.status.conditions, generation, now)
+    before = resource.status.conditions or []
+    written: list[Condition] = conditions(findings, before, resource.identity.generation, now)
     replaced = {one.type for one in written}
-    kept = [one for one in invalid.status.conditions or () if one.type not in replaced]
-    return invalid.status.model_copy(update={"observed_generation": generation, "conditions": written + kept})
+    kept = [one for one in before if one.type not in replaced]
+    return resource.status.model_copy(update={"observed_generation": acted_on, "conditions": written + kept})
 
 
 def _summary(pools: Iterable[PoolPlan], served: QueryClass) -> str:

@@ -14,7 +14,7 @@ from autoglm_operator.core.keys import JSON, ChildRef, ObjectKey
 from autoglm_operator.core.memory import Memory, changes_something
 from autoglm_operator.core.observed import Observed, child_of, observe
 from autoglm_operator.core.outcome import Action, Apply, Delete, Outcome, Scale
-from autoglm_operator.core.reconcile import reconcile
+from autoglm_operator.core.reconcile import blind, reconcile
 from autoglm_operator.core.settings import Images
 from autoglm_operator.scaling.model import PoolDecision, PoolTarget
 from autoglm_operator.shell.api import APIError, KubernetesAPI, NamespaceEndsError, NotFoundError, RefusedError
@@ -73,7 +73,11 @@ class Reconciler:
         self._uids[key] = live["metadata"]["uid"]
         deployment = parse(live)
         memory = self._memory(key)
-        observed, outcome = await self._look(deployment, memory)
+        try:
+            observed, outcome = await self._look(deployment, memory)
+        except RefusedError as error:
+            await self._report(deployment, live, blind(deployment, error.sentence, memory, datetime.now(UTC)))
+            raise
         refusals = await self._act(key, outcome.actions)
         if refusals != memory.refusals:
             memory = replace(memory, refusals=refusals)

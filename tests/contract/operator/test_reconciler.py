@@ -81,6 +81,21 @@ async def test_a_server_that_fails_every_write_does_not_keep_the_truth_from_the_
     assert WEBHOOK in written["Degraded"]["message"]
 
 
+async def test_an_operator_that_may_not_look_any_more_does_not_call_the_resource_ready() -> None:
+    forbidden = 'services is forbidden: User "operator" cannot list resource "services"'
+    sees = _server((200, {}))
+
+    def answer(line: str, body: Any) -> tuple[int, Any]:
+        return (403, {"message": forbidden}) if "/services?" in line else sees(line, body)
+
+    async with answering(answer) as (api, server):
+        reconciler = Reconciler(api, Recorder(api, "test"), Images("gateway:1", "node:1"))
+        assert (await reconciler(KEY)).again is Again.RETRY
+    written = _conditions_written(server)
+    assert (written["Ready"]["status"], written["Ready"]["reason"]) == ("Unknown", "APIRefused")
+    assert forbidden in written["Degraded"]["message"]
+
+
 async def test_an_event_in_any_script_fits_into_the_servers_bytes() -> None:
     async with answering(lambda *_: (201, {})) as (api, server):
         await Recorder(api, "test").record(deployment().identity, Event("Reason", "模型" * 1000))
