@@ -191,7 +191,7 @@ class Connection(asyncio.Protocol):
         # Counted here and not where the task is made: a task that is cancelled before its first step never gets here.
         self._server.begun()
         try:
-            await self._server.handler(incoming.request, responder)
+            await self._server.answer(incoming.request, responder)
             if not responder.ended:
                 raise RuntimeError("the handler ended without ending its answer")  # noqa: TRY301 - one exit for bugs
         except asyncio.CancelledError:

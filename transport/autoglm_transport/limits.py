@@ -8,7 +8,8 @@ class Limits:
     """Bounds of one server; a changed value holds from the next request (or the next timer tick) on.
 
     Sizes are bytes, times are seconds. `max_header_bytes` covers request line and headers together;
-    `header_timeout_seconds` also bounds how long a fresh connection may stay silent.
+    `header_timeout_seconds` also bounds how long a fresh connection may stay silent. `max_held_bytes` covers the bodies
+    of all requests that are being answered or wait for it; one request alone is never too large for it.
     """
 
     max_header_bytes: int = 32768
@@ -19,6 +20,7 @@ class Limits:
     idle_timeout_seconds: float = 75
     write_timeout_seconds: float = 60
     max_connections: int = 10_000
+    max_held_bytes: int = 256 * 1024 * 1024
 
     def raw_body_bytes(self) -> int:
         """Return how many bytes one message may take on the wire, chunk framing and trailers included."""

@@ -35,6 +35,7 @@ class HttpServer:
         self.refusal_body = refusal_body
         self.keeps_alive = True
         self.in_flight = 0
+        self._held_bytes = 0
         self._connections: set[Connection] = set()
         self._listeners: list[asyncio.Server] = []
         self._quiet: asyncio.Event | None = None
@@ -102,6 +103,19 @@ class HttpServer:
         self._timer = loop.call_later(_TICK_SECONDS, self._tick)
 
     # --- for connections --------------------------------------------------------------------------
+    async def answer(self, request: Request, responder: Responder) -> None:
+        """Let the handler answer, or refuse a request whose body would take too much memory with those at hand."""
+        size = len(request.body)
+        if size and self._held_bytes and self._held_bytes + size > self.limits.max_held_bytes:
+            body = self.refusal_body(503, "too many large requests at once; try again in a moment", request.path)
+            await responder.send(503, [("content-type", "application/json"), ("retry-after", "1")], body)
+            return
+        self._held_bytes += size
+        try:
+            await self.handler(request, responder)
+        finally:
+            self._held_bytes -= size
+
     def opened(self, connection: Connection) -> bool:
         """Note a new connection; False when there are too many."""
         self._connections.add(connection)

@@ -373,7 +373,8 @@ async def test_draining_finishes_what_is_in_flight() -> None:
         assert ((await busy).body, (await busy).headers["connection"]) == (completion("done"), "close")
 
 
-async def test_a_replica_that_hangs_is_left_alone() -> None:
+async def test_a_replica_that_hangs_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autoglm_gateway.balance._FIRST_BACKOFF_SECONDS", 10.0)
     async with (
         replica(never) as hung,
         replica() as good,

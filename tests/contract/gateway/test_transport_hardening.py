@@ -307,3 +307,22 @@ async def test_a_stream_that_ends_in_a_drain_closes_its_connection() -> None:
         assert await read_until_closed(reader, 1.0) == b"0\r\n\r\n"
         assert not server._connections
         writer.close()
+
+
+async def test_bodies_that_wait_take_bounded_memory() -> None:
+    finish = asyncio.Event()
+
+    async def wait(request: Request, responder: Responder) -> None:
+        if request.body:
+            await finish.wait()
+        await responder.send(200)
+
+    async with serving(wait, Limits(max_held_bytes=100)) as (server, port):
+        alone = asyncio.create_task(exchange(port, request("POST", body=b"x" * 150)))
+        await eventually(lambda: server.in_flight == 1)
+        refused = await exchange(port, request("POST", body=b"x"))
+        assert (status_of(refused), b"retry-after" in refused) == (503, True)
+        assert status_of(await exchange(port, request())) == 200
+        finish.set()
+        assert status_of(await alone) == 200
+        assert status_of(await exchange(port, request("POST", body=b"x"))) == 200
