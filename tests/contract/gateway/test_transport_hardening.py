@@ -65,7 +65,6 @@ TOO_MUCH = {
     "chunked body": (chunked(b"65\r\n" + b"x" * 101 + b"\r\n0\r\n\r\n"), 413),
     "endless chunk extension": (chunked(b"3;" + b"x" * 5000), 413),
     "unknown expectation": (head("Expect: coffee", "Content-Length: 3"), 417),
-    "length of too many digits": (head("Content-Length: " + "0" * 800 + "101"), 413),
     "tunnel": (b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 405),
     "HTTP/2.0": (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
 }

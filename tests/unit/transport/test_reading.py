@@ -75,3 +75,9 @@ def test_end_to_end_headers() -> None:
     pairs = [("connection", "close, X-Hop"), ("x-hop", "1"), ("keep-alive", "5"), ("upgrade", "h2c"), ("a", "1")]
     assert end_to_end(pairs) == [("a", "1")]
     assert Headers([(b"a", b"\xe9")]).decoded() == [("a", "é")]
+
+
+def test_a_length_of_thousands_of_digits_is_refused() -> None:
+    with pytest.raises(RefusedError) as caught:
+        RequestReader(Limits()).feed(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + b"0" * 5000 + b"3\r\n\r\nabc")
+    assert caught.value.status == 413
