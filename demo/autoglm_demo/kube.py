@@ -41,13 +41,6 @@ class Kube:
         )
         return len({pod.spec.node_name for pod in pods.items if pod.status.phase == "Running"})
 
-    async def worker_pods(self, namespace: str) -> int:
-        """Worker pods of a namespace, whatever their state."""
-        pods = await self._core.list_namespaced_pod(
-            namespace, label_selector=f"{names.LABEL_COMPONENT}={names.COMPONENT_WORKER}"
-        )
-        return len(pods.items)
-
 
 @asynccontextmanager
 async def connected(kubeconfig: Path) -> AsyncIterator[Kube]:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
-import orjson
-
+from autoglm_gateway.json_body import json_object
 from autoglm_gateway.refusal import RefusalError
 from autoglm_gateway.route import Asked
 
@@ -63,9 +62,9 @@ def asked_of(action: str, body: bytes, json_length: str | None) -> Asked:
         RefusalError: 400, when the body is malformed or has no text in it.
     """
     if action != "infer":
-        return _asked_of_generate(_json_object(body))
+        return _asked_of_generate(json_object(body))
     split = _json_length(json_length, len(body))
-    return _asked_of_infer(_json_object(body[:split]), body[split:])
+    return _asked_of_infer(json_object(body[:split]), body[split:])
 
 
 def _json_length(header: str | None, size: int) -> int:
@@ -74,16 +73,6 @@ def _json_length(header: str | None, size: int) -> int:
     if not (header.isascii() and header.isdigit() and len(header) <= _MAX_DIGITS) or int(header) > size:
         raise RefusalError(400, f"{JSON_LENGTH_HEADER} must be a number of bytes within the body")
     return int(header)
-
-
-def _json_object(body: bytes) -> dict[str, Any]:
-    try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise RefusalError(400, f"the body is not JSON: {error}") from None
-    if not isinstance(parsed, dict):
-        raise RefusalError(400, "the body must be a JSON object")
-    return parsed
 
 
 def _asked_of_generate(body: dict[str, Any]) -> Asked:

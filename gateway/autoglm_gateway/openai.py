@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import orjson
-
+from autoglm_gateway.json_body import json_object
 from autoglm_gateway.refusal import RefusalError
 from autoglm_gateway.route import Asked
 
@@ -14,7 +13,7 @@ def parse_chat(body: bytes) -> tuple[str, Asked]:
     Raises:
         RefusalError: 400, when the body is not JSON or lacks model or messages.
     """
-    chat = _json_object(body)
+    chat = json_object(body)
     model = chat.get("model")
     if not isinstance(model, str) or not model:
         raise RefusalError(400, "`model` is required: the deployment's name, or the name of a pool's model")
@@ -32,16 +31,6 @@ def model_list(models: list[str]) -> dict[str, Any]:
 def model_card(name: str) -> dict[str, Any]:
     """Return one entry of the list of models; nobody knows when a model was made, so `created` is 0."""
     return {"id": name, "object": "model", "created": 0, "owned_by": "autoglm"}
-
-
-def _json_object(body: bytes) -> dict[str, Any]:
-    try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise RefusalError(400, f"the body is not JSON: {error}") from None
-    if not isinstance(parsed, dict):
-        raise RefusalError(400, "the body must be a JSON object")
-    return parsed
 
 
 def _asked(messages: list[Any], max_tokens: int) -> Asked:
