@@ -5,6 +5,7 @@ import logging
 from typing import TYPE_CHECKING, Final, cast
 
 from autoglm_transport.http import encode_head, status_line
+from autoglm_transport.limits import Limits
 from autoglm_transport.reading import Incoming, Phase, RefusedError, RequestReader
 from autoglm_transport.responder import Responder
 
@@ -19,6 +20,9 @@ MAX_PENDING_BYTES: Final = 65536
 # How long a refused client may go on sending before the connection is cut; closing at once would send a reset
 # that can overtake the answer.
 LINGER_SECONDS: Final = 2.0
+# How long a connection that could not be told of its end stays open once the server stops: a request that its client
+# sends in the same moment is answered, not reset.
+UNTOLD_SECONDS: Final = 1.0
 
 
 class Connection(asyncio.Protocol):
@@ -124,6 +128,14 @@ class Connection(asyncio.Protocol):
         """Whether no request is being read or answered."""
         return self._task is None and self._reader.phase is Phase.BETWEEN and not self._lingering
 
+    def is_settled(self, now: float) -> bool:
+        """Whether cutting the connection loses nothing: idle for a while, with all that was written sent."""
+        if not self.is_idle:
+            return False
+        if self._is_closing:
+            return self._transport is None or self._transport.get_write_buffer_size() == 0
+        return now - self._since >= UNTOLD_SECONDS
+
     def close(self) -> None:
         """Close after what is written has been sent."""
         if self._transport is not None:
@@ -143,10 +155,15 @@ class Connection(asyncio.Protocol):
             if waited > LINGER_SECONDS:
                 self.abort()
         elif self._reader.phase is Phase.BETWEEN:
-            if waited > (limits.idle_timeout_seconds if self._served else limits.header_timeout_seconds):
+            if waited >= self._idle_seconds(limits):
                 self.close()
         else:
             self._check_reading(waited)
+
+    def _idle_seconds(self, limits: Limits) -> float:
+        if not self._server.accepts:
+            return UNTOLD_SECONDS
+        return limits.idle_timeout_seconds if self._served else limits.header_timeout_seconds
 
     @property
     def _is_closing(self) -> bool:
@@ -229,9 +246,6 @@ class Connection(asyncio.Protocol):
             self._pending.clear()
             self._resume_reading()
             self._feed(data)
-        # A stream that began before the server stopped keeping connections has not told its client so.
-        if self.is_idle and not self._server.keeps_alive:
-            self.close()
 
     def _resume_reading(self) -> None:
         if self._transport is not None and not self._transport.is_reading() and not self._transport.is_closing():

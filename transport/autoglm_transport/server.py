@@ -34,6 +34,7 @@ class HttpServer:
         self.limits = limits
         self.refusal_body = refusal_body
         self.keeps_alive = True
+        self.accepts = True
         self.in_flight = 0
         self._held_bytes = 0
         self._connections: set[Connection] = set()
@@ -52,19 +53,28 @@ class HttpServer:
         return int(listener.sockets[0].getsockname()[1])
 
     def stop_keepalive(self) -> None:
-        """Let every answer from now on close its connection, so that clients move elsewhere."""
+        """Let every answer from now on close its connection, so that clients move elsewhere.
+
+        A client whose last answer could not tell it so (a stream that began earlier) may already be sending its next
+        request: its connection stays open for that one.
+        """
         self.keeps_alive = False
 
     def stop_accepting(self) -> None:
-        """Close the listening sockets and idle connections; requests being read or answered go on."""
+        """Close the listening sockets and connections that are idle for a while; requests under way go on."""
         self.keeps_alive = False
+        self.accepts = False
         for listener in self._listeners:
             listener.close()
-        for connection in [one for one in self._connections if one.is_idle]:
-            connection.close()
+        now = asyncio.get_running_loop().time()
+        for connection in list(self._connections):
+            connection.check_time(now)
 
     async def drain(self, deadline_seconds: float) -> int:
-        """Wait until no request is being read or answered; returns how many are left at the deadline."""
+        """Wait until nothing is being read or answered and no client may still be about to send on its connection.
+
+        Returns how many requests are left at the deadline.
+        """
         self._quiet = asyncio.Event()
         self._check_quiet()
         try:
@@ -88,8 +98,12 @@ class HttpServer:
     def _busy(self) -> int:
         return sum(not connection.is_idle for connection in self._connections)
 
+    def _all_settled(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        return all(connection.is_settled(now) for connection in self._connections)
+
     def _check_quiet(self) -> None:
-        if self._quiet is not None and self.in_flight == 0 and self._busy() == 0:
+        if self._quiet is not None and self.in_flight == 0 and (not self._connections or self._all_settled()):
             self._quiet.set()
         if self._gone is not None and self.in_flight == 0 and not self._connections:
             self._gone.set()

@@ -1,12 +1,15 @@
 """What the transport refuses, on raw sockets: the hardening list of the data plane."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
+from autoglm_transport.connection import UNTOLD_SECONDS
 from autoglm_transport.http import Request
 from autoglm_transport.limits import Limits
 from autoglm_transport.responder import Responder
+from autoglm_transport.server import HttpServer
 from support.raw_http import HOST, eventually, exchange, read_until_closed, request, serving, status_of
 
 SMALL = Limits(max_header_bytes=1000, max_headers=20, max_body_bytes=100)
@@ -224,7 +227,7 @@ async def test_drain_waits_for_what_is_in_flight_and_closes_the_rest() -> None:
         await eventually(lambda: server.in_flight == 1)
         server.stop_accepting()
         assert await server.drain(0.05) == 1
-        assert await idle.read() == b""
+        assert await read_until_closed(idle, 2 * UNTOLD_SECONDS) == b""
         finish.set()
         assert await server.drain(5) == 0
         assert b"connection: close" in await busy
@@ -288,22 +291,36 @@ async def test_a_client_that_never_reads_the_end_of_an_answer_is_cut_off() -> No
         writer.close()
 
 
+async def streamed(request: Request, responder: Responder) -> None:
+    responder.start(200)
+    await responder.write(b"abc")
+    await asyncio.sleep(0.1)
+    await responder.end()
+
+
+@pytest.mark.parametrize("stop", [HttpServer.stop_keepalive, HttpServer.stop_accepting])
+async def test_a_client_that_was_not_told_of_the_end_may_ask_once_more(stop: Callable[[HttpServer], None]) -> None:
+    async with serving(streamed) as (server, port):
+        reader, writer = await asyncio.open_connection(HOST, port)
+        writer.write(request(close=False))
+        await reader.readuntil(b"abc\r\n")
+        stop(server)
+        draining = asyncio.create_task(server.drain(5))
+        assert await reader.readuntil(b"0\r\n\r\n")
+        await asyncio.sleep(0.05)
+        writer.write(request(close=False))
+        answer = await read_until_closed(reader, 1.0)
+        assert (status_of(answer), b"connection: close" in answer, await draining) == (200, True, 0)
+        writer.close()
+
+
 async def test_a_stream_that_ends_in_a_drain_closes_its_connection() -> None:
-    finish = asyncio.Event()
-
-    async def stream(request: Request, responder: Responder) -> None:
-        responder.start(200)
-        await responder.write(b"abc")
-        await finish.wait()
-        await responder.end()
-
-    async with serving(stream) as (server, port):
+    async with serving(streamed) as (server, port):
         reader, writer = await asyncio.open_connection(HOST, port)
         writer.write(request(close=False))
         await reader.readuntil(b"abc\r\n")
         server.stop_accepting()
-        finish.set()
-        assert await read_until_closed(reader, 1.0) == b"0\r\n\r\n"
+        assert await read_until_closed(reader, 3 * UNTOLD_SECONDS) == b"0\r\n\r\n"
         assert not server._connections
         writer.close()
 
