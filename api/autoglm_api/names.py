@@ -17,6 +17,12 @@ SINGULAR: Final = "autoglmdeployment"
 SHORT_NAME: Final = "agd"
 CATEGORY: Final = "inference"
 CRD_NAME: Final = f"{PLURAL}.{GROUP}"
+# The size of one pool in mode External: what an HPA, KEDA or `kubectl scale` writes.
+SCALE_KIND: Final = "AutoGLMPoolScale"
+SCALE_PLURAL: Final = "autoglmpoolscales"
+SCALE_SINGULAR: Final = "autoglmpoolscale"
+SCALE_SHORT_NAME: Final = "agps"
+SCALE_CRD_NAME: Final = f"{SCALE_PLURAL}.{GROUP}"
 
 # --- Labels and annotations ---------------------------------------------------------------------
 LABEL_NAME: Final = "app.kubernetes.io/name"
@@ -102,6 +108,12 @@ METRIC_GATEWAY_QUEUE_SECONDS: Final = "autoglm_gateway_queue_seconds"  # [pool] 
 METRIC_GATEWAY_FIRST_BYTE_SECONDS: Final = "autoglm_gateway_first_byte_seconds"  # [pool] histogram
 METRIC_GATEWAY_DURATION_SECONDS: Final = "autoglm_gateway_duration_seconds"  # [pool] histogram
 METRIC_GATEWAY_ENDPOINTS: Final = "autoglm_gateway_ready_replicas"  # [pool] gauge
+# Prompt tokens (estimated) and predicted output tokens of every query on arrival, by the class that the score alone
+# gave, before any budget, override or spillover: what the pools of that class are asked to do.
+METRIC_GATEWAY_OFFERED_TOKENS: Final = "autoglm_gateway_offered_tokens_total"  # [class]
+METRIC_GATEWAY_OFFERED_QUERIES: Final = "autoglm_gateway_offered_queries_total"  # [class]
+METRIC_GATEWAY_QUEUED_TOKENS: Final = "autoglm_gateway_queued_tokens"  # [pool] gauge: estimated, of waiting queries
+METRIC_GATEWAY_SERVED_TOKENS: Final = "autoglm_gateway_served_tokens_total"  # [pool] same estimate, of answered ones
 # --- Metrics: node runtime -------------------------------------------------------------------------
 METRIC_NODE_IN_FLIGHT: Final = "autoglm_node_in_flight_queries"
 METRIC_NODE_QUERIES: Final = "autoglm_node_queries_total"  # [code]
@@ -123,6 +135,12 @@ METRIC_OPERATOR_RECONCILE_SECONDS: Final = "autoglm_operator_reconcile_seconds"
 METRIC_OPERATOR_WRITES: Final = "autoglm_operator_writes_total"  # [verb, kind]
 METRIC_OPERATOR_DESIRED: Final = "autoglm_desired_replicas"  # [namespace, deployment, pool]
 METRIC_OPERATOR_CURRENT: Final = "autoglm_current_replicas"  # [namespace, deployment, pool]
+METRIC_OPERATOR_READY: Final = "autoglm_ready_replicas"  # [namespace, deployment, pool]
+METRIC_OPERATOR_LIMITED: Final = "autoglm_scaling_limited"  # [namespace, deployment, pool, reason] 0 or 1
+METRIC_OPERATOR_PANIC: Final = "autoglm_scaling_panic"  # [namespace, deployment, pool] 0 or 1
+METRIC_OPERATOR_FALLBACK: Final = "autoglm_scaling_fallback"  # [namespace, deployment, pool] 0 or 1
+METRIC_OPERATOR_CAPACITY: Final = "autoglm_replica_capacity_tokens_per_second"  # [namespace, deployment, pool]
+METRIC_OPERATOR_STARTUP: Final = "autoglm_replica_startup_seconds"  # [namespace, deployment, pool] learned p90
 METRIC_OPERATOR_TICK_SECONDS: Final = "autoglm_operator_scaling_tick_seconds"
 METRIC_OPERATOR_SOURCE_SUCCESS: Final = "autoglm_operator_metrics_last_success_timestamp_seconds"
 
@@ -152,6 +170,10 @@ ENV_SCALING_INTERVAL: Final = "AUTOGLM_SCALING_INTERVAL_SECONDS"
 ENV_WATCH_NAMESPACES: Final = "AUTOGLM_WATCH_NAMESPACES"  # comma-separated; empty = all
 ENV_RESYNC_SECONDS: Final = "AUTOGLM_RESYNC_SECONDS"
 ENV_ADMIN_PORT: Final = "AUTOGLM_ADMIN_PORT"  # another admin port than the default, for tests
+
+# --- What the scaling engine remembers of one deployment, in a ConfigMap of the operator ---------------------
+SCALING_STATE_KEY: Final = "state.json"
+SCALING_JOURNAL_KEY: Final = "decisions.json"  # the last decisions that changed something, newest last
 
 # --- Node runtime: exit codes and termination messages --------------------------------------------------
 EXIT_BAD_SPEC: Final = 2
@@ -205,6 +227,16 @@ def pool_budget_name(deployment: str, pool: str) -> str:
 def gateway_name(deployment: str) -> str:
     """Name of the gateway's Deployment, Service, ConfigMap, ServiceAccount, Role and PodDisruptionBudget."""
     return bounded_name(deployment, COMPONENT_GATEWAY)
+
+
+def pool_scale_name(deployment: str, pool: str) -> str:
+    """Name of a pool's AutoGLMPoolScale."""
+    return bounded_name(deployment, pool)
+
+
+def scaling_state_name(deployment: str) -> str:
+    """Name of the ConfigMap with what the scaling engine remembers."""
+    return bounded_name(deployment, "scaling")
 
 
 def gateway_url(deployment: str, namespace: str) -> str:

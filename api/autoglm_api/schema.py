@@ -75,9 +75,9 @@ def rules(*written: dict[str, str]) -> dict[str, Any]:
     return {"x-kubernetes-validations": list(written)}
 
 
-def list_map(key: str) -> dict[str, Any]:
-    """Return the schema extension of a list whose items are told apart by one field."""
-    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+def list_map(*keys: str) -> dict[str, Any]:
+    """Return the schema extension of a list whose items are told apart by these fields."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
 
 
 # `pattern` counts for text and `minimum` for whole numbers.

@@ -14,15 +14,22 @@ from autoglm_api.scaling import (
     DEFAULT_BEHAVIOR,
     DEFAULT_SIGNALS,
     Behavior,
+    Fallback,
+    FallbackBehavior,
+    Forecast,
+    Mode,
+    Panic,
     PolicyType,
     Scaling,
     ScalingPolicy,
     ScalingRules,
+    Schedule,
     SelectPolicy,
-    Signal,
-    SignalType,
+    Weekday,
+    Zero,
 )
 from autoglm_api.schema import Model, cel, list_map, rules
+from autoglm_api.signals import MemorySource, Signal, SignalType
 
 # The one door to every part of the resource.
 __all__ = [
@@ -31,10 +38,16 @@ __all__ = [
     "Backend",
     "Behavior",
     "Engine",
+    "Fallback",
+    "FallbackBehavior",
+    "Forecast",
     "Gateway",
     "GatewayLimits",
     "MaxWaitSeconds",
+    "MemorySource",
+    "Mode",
     "ModelSource",
+    "Panic",
     "PodTemplate",
     "PolicyType",
     "Pool",
@@ -45,6 +58,7 @@ __all__ = [
     "Scaling",
     "ScalingPolicy",
     "ScalingRules",
+    "Schedule",
     "SelectPolicy",
     "Signal",
     "SignalType",
@@ -52,6 +66,8 @@ __all__ = [
     "TaintEffect",
     "Toleration",
     "TolerationOperator",
+    "Weekday",
+    "Zero",
     "parse_spec",
 ]
 
@@ -260,6 +276,10 @@ class Spec(Model):
         list[Pool],
         Field(min_length=1, max_length=8, description="The pools of workers.", json_schema_extra=list_map("name")),
     ]
+    gpu_budget: Annotated[
+        int | None,
+        Field(ge=1, le=10000, description="GPUs that all pools together may take; large pools come first."),
+    ] = None
     routing: Annotated[Routing, Field(description="How a query's class is found.")] = Routing()
     queue: Annotated[Queue, Field(description="The gateway's queue before the pools.")] = Queue()
     gateway: Annotated[Gateway, Field(description="The front door of the service.")] = Gateway()

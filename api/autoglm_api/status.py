@@ -27,6 +27,7 @@ class ConditionType(StrEnum):
     METRICS_AVAILABLE = "MetricsAvailable"
     SCALING_ACTIVE = "ScalingActive"
     SCALING_LIMITED = "ScalingLimited"
+    SCALING_CONFLICT = "ScalingConflict"
 
 
 class Reason(StrEnum):
@@ -60,6 +61,23 @@ class Reason(StrEnum):
     SCALE_DOWN_LIMIT = "ScaleDownLimit"
     SCALE_DOWN_STABILIZED = "ScaleDownStabilized"
     SCALE_UP_STABILIZED = "ScaleUpStabilized"
+    METRICS_STALE = "MetricsStale"
+    METRICS_FALLBACK = "MetricsFallback"
+    PANIC = "Panic"
+    SCHEDULED = "Scheduled"
+    FORECAST = "Forecast"
+    CONSOLIDATION = "ConsolidationUnsafe"
+    CAPACITY_UNCERTAIN = "CapacityUncertain"
+    SCALED_TO_ZERO = "ScaledToZero"
+    MANUAL_ZERO = "ManualZero"
+    WOKEN = "Woken"
+    GPU_BUDGET = "GPUBudget"
+    INSUFFICIENT_GPU = "InsufficientGPU"
+    QUOTA = "QuotaExceeded"
+    EXTERNAL = "External"
+    ADVISORY = "Advisory"
+    SCALING_CONFLICT = "ScalingConflict"
+    NO_CONFLICT = "NoConflict"
 
 
 CONDITION_REASON_PATTERN: Final = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"
@@ -83,6 +101,20 @@ class Condition(Model):
     ] = None
 
 
+class SignalReport(Model):
+    """What one signal said in a decision."""
+
+    signal: Annotated[str, Field(max_length=100, description="Type of the signal, with its name if it has one.")]
+    value: Annotated[
+        str, Field(max_length=40, description="What was measured, as a decimal number; empty: nothing.")
+    ] = ""
+    target: Annotated[str, Field(max_length=40, description="What one replica should carry, in the same unit.")] = ""
+    proposal: Annotated[int | None, Field(ge=0, description="Size that the signal asks for.")] = None
+    freshness: Annotated[
+        str, Field(max_length=64, description="Fresh, or why the value is old, partial or absent.")
+    ] = ""
+
+
 class Decision(Model):
     """The last scaling decision that changed size, reason or winner."""
 
@@ -90,6 +122,13 @@ class Decision(Model):
     reason: Annotated[str, Field(max_length=1024, description="Why this size and no other.")]
     winner: Annotated[str | None, Field(max_length=64, description="Signal whose proposal won.")] = None
     message: Annotated[str, Field(max_length=4096, description="The figures behind it.")] = ""
+    limited: Annotated[str | None, Field(max_length=64, description="What kept the size from the proposal.")] = None
+    signals: Annotated[
+        list[SignalReport] | None,
+        Field(
+            max_length=20, description="What each signal said.", json_schema_extra={"x-kubernetes-list-type": "atomic"}
+        ),
+    ] = None
     time: Annotated[str, Field(max_length=40, description="When.", json_schema_extra={"format": "date-time"})]
 
 

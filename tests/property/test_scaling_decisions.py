@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from autoglm_api.spec import Behavior
 from autoglm_operator.scaling.behavior import Bounds, carried_out, normalize
-from autoglm_operator.scaling.decide import PoolSnapshot, PoolState, decide
+from autoglm_operator.scaling.decide import PoolState, decide
 from autoglm_operator.scaling.history import History, seeded
+from autoglm_operator.scaling.model import Load, PoolSnapshot
 from autoglm_operator.scaling.readings import AtLeast, Fresh, NoData, Problem
-from autoglm_operator.scaling.signals import Load
 from support.scaling_pools import BLIND, fresh_load, scaling, snapshot
 from support.scaling_times import at
 

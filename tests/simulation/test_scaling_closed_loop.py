@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from autoglm_api.spec import Behavior
 from autoglm_api.status import Reason
-from autoglm_operator.scaling.decide import PoolSnapshot, PoolState, decide
-from autoglm_operator.scaling.signals import Load
+from autoglm_operator.scaling.decide import PoolState, decide
+from autoglm_operator.scaling.model import Load, PoolSnapshot
 from support.scaling_pools import BLIND, fresh_load, scaling
 from support.scaling_times import at, behavior, percent, pods
 

@@ -3,9 +3,8 @@
 from typing import Any
 
 from autoglm_api.spec import Behavior, Scaling
-from autoglm_operator.scaling.decide import PoolSnapshot
+from autoglm_operator.scaling.model import Load, PoolSnapshot
 from autoglm_operator.scaling.readings import Fresh, NoData, Problem, Reading
-from autoglm_operator.scaling.signals import Load
 
 NOTHING = NoData(Problem.MISSING, "no series")
 BLIND = Load(NOTHING, NOTHING)

@@ -24,26 +24,15 @@ from autoglm_api.spec import Behavior, Scaling
 from autoglm_api.status import Reason
 from autoglm_operator.scaling.behavior import Bounds, Normalized, carried_out, normalize
 from autoglm_operator.scaling.history import History, seeded
-from autoglm_operator.scaling.model import PoolDecision
+from autoglm_operator.scaling.model import PoolDecision, PoolSnapshot
 from autoglm_operator.scaling.readings import Fresh
 from autoglm_operator.scaling.rules import tolerance_of
-from autoglm_operator.scaling.signals import Load, Opinion, opinions, winner
+from autoglm_operator.scaling.signals import Opinion, opinions, winner
 from autoglm_operator.scaling.wording import because
 
 STARTING_HOLD: Final = timedelta(seconds=300)
 ASK_MEMORY: Final = timedelta(seconds=60)
 """How long a decided size may take to show before it counts as refused."""
-
-
-@dataclass(frozen=True, slots=True)
-class PoolSnapshot:
-    """One pool at one moment."""
-
-    current: int
-    """Replicas asked for now (spec.replicas), without the pods of a surge."""
-    ready: int
-    rolling_out: bool
-    load: Load
 
 
 class Asked(NamedTuple):
@@ -87,7 +76,7 @@ def decide(snapshot: PoolSnapshot, scaling: Scaling, state: PoolState, now: date
     decision = PoolDecision(
         replicas=verdict.replicas,
         reason=verdict.reason,
-        winner=won.signal.value if won else None,
+        winner=won.signal.key if won else None,
         message=because(said, won, current=current, replicas=verdict.replicas, reason=verdict.reason),
         metrics_available=_all_fresh(said),
         limited=verdict.limited,

@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 from pydantic import TypeAdapter
 
 from autoglm_api.spec import Scaling
-from autoglm_operator.scaling.decide import PoolSnapshot, PoolState, decide
-from autoglm_operator.scaling.model import PoolDecision
+from autoglm_operator.scaling.decide import PoolState, decide
+from autoglm_operator.scaling.model import PoolDecision, PoolSnapshot
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,60 @@
 """What the scaling engine and the rest of the operator say to each other."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
-from autoglm_api.spec import Scaling
+from autoglm_api.spec import Mode, QueryClass, Scaling
 from autoglm_api.status import Reason
+from autoglm_operator.scaling.readings import NoData, Problem, Reading
+
+NOT_READ: Final = NoData(Problem.MISSING, "no series")
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A pool's load as its sources report it; every figure in thousandths of its unit.
+
+    "Tokens" are prompt tokens (estimated) and output tokens (predicted, or seen) together, in the gateway's estimate.
+    """
+
+    queued: Reading
+    """Queries that wait in the gateways."""
+    in_flight: Reading
+    """Queries that replicas work on."""
+    queued_tokens: Reading = NOT_READ
+    """Tokens of the queries that wait."""
+    offered_tokens: Reading = NOT_READ
+    """Tokens/s that arrive for the pool's class by the raw score, times the pool's share of its class: long window."""
+    offered_tokens_now: Reading = NOT_READ
+    """The same over the shortest window that the scrape interval allows."""
+    served_tokens: Reading = NOT_READ
+    """Tokens/s that the pool's replicas finish."""
+    signals: Mapping[str, Reading] = field(default_factory=dict)
+    """Every further signal's reading by `Signal.key`: percent for shares (0-100), milliseconds for latencies (p95),
+    the sum over the pool for own queries and lags; shares are the 90th percentile over the replicas."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSnapshot:
+    """One pool at one moment: all that a decision may see."""
+
+    current: int
+    """Replicas asked for now (spec.replicas), without the pods of a surge."""
+    ready: int
+    """Replicas that answer, over all revisions."""
+    rolling_out: bool
+    """True while pods of more than one revision exist."""
+    load: Load
+    concurrency: int = 0
+    """Queries that one replica works on at once; 0: unknown."""
+    unschedulable: int = 0
+    """Replicas that wait for room in the cluster."""
+    unschedulable_seconds: float = 0.0
+    """How long the oldest of them has waited."""
+    became_ready: tuple[float, ...] = ()
+    """Start-up times in seconds of the replicas that have become ready since the last snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +68,37 @@ class PoolTarget:
     """Replicas that answer, over all revisions."""
     rolling_out: bool
     """True while pods of more than one revision exist."""
+    serves: QueryClass = QueryClass.SIMPLE
+    weight: int = 1
+    """Share of the class among the pools that serve it."""
+    concurrency: int = 0
+    gpus_per_replica: int = 0
+    unschedulable: int = 0
+    unschedulable_seconds: float = 0.0
+    became_ready: tuple[float, ...] = ()
+    conflict: str = ""
+    """Who else writes the pool's size (an HPA or a ScaledObject), in words; empty: nobody."""
+    external_replicas: int | None = None
+    """spec.replicas of the pool's AutoGLMPoolScale, in mode External."""
+
+    @property
+    def mode(self) -> Mode:
+        """The mode in force: a conflict leaves only advice."""
+        return Mode.ADVISORY if self.conflict else self.scaling.mode
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What one signal said: the row of the table that `autoglm explain` prints."""
+
+    signal: str
+    """`Signal.key`, or the name of a floor: Schedule, Forecast, Panic."""
+    value: str
+    """Measured value as a decimal number; empty when there is none."""
+    target: str
+    proposal: int | None
+    freshness: str
+    """Fresh, or the problem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +109,7 @@ class PoolDecision:
     reason: Reason
     """Why this size and no other: DesiredWithinRange, or what changed or held the size."""
     winner: str | None
-    """Type of the signal whose proposal won; None when no proposal was used."""
+    """Key of the signal whose proposal won; None when no proposal was used."""
     message: str
     """The figures, in a sentence."""
     metrics_available: bool
@@ -36,3 +117,6 @@ class PoolDecision:
     limited: Reason | None
     """What kept the size from the proposal: condition ScalingLimited; None when nothing did."""
     at: datetime
+    proposals: tuple[Proposal, ...] = ()
+    advisory: bool = False
+    """True when the size is advice: reported and exported, never written."""

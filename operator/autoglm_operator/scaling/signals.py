@@ -8,10 +8,10 @@ and so shrinks in mid-rollout (kubernetes #123296), this divides by the replicas
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import assert_never
 
 from autoglm_api.schema import milli_units
 from autoglm_api.spec import Signal, SignalType
+from autoglm_operator.scaling.model import NOT_READ, Load
 from autoglm_operator.scaling.readings import AtLeast, NoData, Reading, total
 from autoglm_operator.scaling.rules import Tolerance
 
@@ -19,18 +19,10 @@ MAX_INT32 = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """A pool's load as its gateways report it."""
-
-    queued: Reading
-    in_flight: Reading
-
-
-@dataclass(frozen=True, slots=True)
 class Opinion:
     """What one signal says about the size."""
 
-    signal: SignalType
+    signal: Signal
     target_milli: int
     reading: Reading
     proposal: int | None
@@ -57,19 +49,19 @@ def winner(said: Sequence[Opinion]) -> Opinion | None:
 
 
 def _opinion(signal: Signal, load: Load, current: int, tolerance: Tolerance) -> Opinion:
-    target = milli_units(signal.target)
-    reading = _reading(signal.type, load)
-    return Opinion(signal.type, target, reading, _proposal(reading, target, current, tolerance))
+    target = milli_units(signal.target or 1)
+    reading = _reading(signal, load)
+    return Opinion(signal, target, reading, _proposal(reading, target, current, tolerance))
 
 
-def _reading(signal: SignalType, load: Load) -> Reading:
-    match signal:
+def _reading(signal: Signal, load: Load) -> Reading:
+    match signal.type:
         case SignalType.QUEUED_QUERIES_PER_REPLICA:
             return load.queued
         case SignalType.CONCURRENCY:
             return total(load.queued, load.in_flight)
         case _:
-            assert_never(signal)
+            return load.signals.get(signal.key, NOT_READ)
 
 
 def _proposal(reading: Reading, target_milli: int, current: int, tolerance: Tolerance) -> int | None:

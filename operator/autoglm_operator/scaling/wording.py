@@ -44,12 +44,12 @@ def _asks(won: Opinion | None) -> list[str]:
         return []
     least = "at least " if isinstance(won.reading, AtLeast) else ""
     usage, target = figure(won.reading.milli), figure(won.target_milli)
-    return [f"{won.signal} {least}{usage} / {target} per replica asks for {won.proposal}"]
+    return [f"{won.signal.key} {least}{usage} / {target} per replica asks for {won.proposal}"]
 
 
 def _gaps(said: Sequence[Opinion]) -> list[str]:
     return [
-        f"{opinion.signal}: {opinion.reading.problem} ({opinion.reading.detail})"
+        f"{opinion.signal.key}: {opinion.reading.problem} ({opinion.reading.detail})"
         for opinion in said
         if not isinstance(opinion.reading, Fresh)
     ]

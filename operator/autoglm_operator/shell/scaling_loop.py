@@ -15,11 +15,10 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from autoglm_api.status import Reason
 from autoglm_operator.core.keys import ObjectKey
-from autoglm_operator.scaling.decide import PoolSnapshot, PoolState, decide
+from autoglm_operator.scaling.decide import PoolState, decide
 from autoglm_operator.scaling.journal import Entry, line_for
-from autoglm_operator.scaling.model import PoolDecision, PoolTarget
+from autoglm_operator.scaling.model import Load, PoolDecision, PoolSnapshot, PoolTarget
 from autoglm_operator.scaling.readings import NoData
-from autoglm_operator.scaling.signals import Load
 from autoglm_operator.shell.prometheus import GatewayMetrics, PrometheusError
 from autoglm_operator.shell.scaling_metrics import ScalingMetrics
 

@@ -9,8 +9,8 @@ import pytest
 
 from autoglm_api import names
 from autoglm_operator.core.keys import ObjectKey
+from autoglm_operator.scaling.model import Load
 from autoglm_operator.scaling.readings import AtLeast, Fresh, NoData, Problem
-from autoglm_operator.scaling.signals import Load
 from autoglm_operator.shell.prometheus import Prometheus, PrometheusError
 from support.prometheus import Exporter, prometheus_program
 from support.prometheus import Prometheus as Server

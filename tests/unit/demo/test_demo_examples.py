@@ -17,7 +17,7 @@ def spec_of(example: str) -> Spec:
 
 
 def concurrency_target(pool: Pool) -> float:
-    return next(float(one.target) for one in pool.scaling.signals if one.type is SignalType.CONCURRENCY)
+    return next(float(one.target or 0) for one in pool.scaling.signals if one.type is SignalType.CONCURRENCY)
 
 
 @pytest.mark.parametrize("pool", spec_of(script.SHOP.example).pools, ids=lambda pool: pool.name)

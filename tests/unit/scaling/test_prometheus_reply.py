@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from autoglm_operator.core.keys import ObjectKey
+from autoglm_operator.scaling.model import Load
 from autoglm_operator.scaling.readings import AtLeast, Fresh, NoData, Problem, Reading
-from autoglm_operator.scaling.signals import Load
 from autoglm_operator.shell.prometheus.coverage import gateway_metrics
 from autoglm_operator.shell.prometheus.query import Series, gateway_load_query
 from autoglm_operator.shell.prometheus.reply import PrometheusError, parsed

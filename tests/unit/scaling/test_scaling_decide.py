@@ -1,8 +1,8 @@
 import pytest
 
 from autoglm_api.status import Reason
-from autoglm_operator.scaling.decide import STARTING_HOLD, PoolSnapshot, PoolState, decide
-from autoglm_operator.scaling.model import PoolDecision
+from autoglm_operator.scaling.decide import STARTING_HOLD, PoolState, decide
+from autoglm_operator.scaling.model import PoolDecision, PoolSnapshot
 from autoglm_operator.scaling.readings import Fresh
 from support.scaling_pools import BLIND, fresh_load, half_load, scaling, snapshot
 from support.scaling_times import at, behavior, percent, pods

@@ -6,9 +6,8 @@ from prometheus_client import CollectorRegistry
 from autoglm_operator.core.keys import ObjectKey
 from autoglm_operator.scaling.decide import PoolState, decide
 from autoglm_operator.scaling.journal import Entry, entry_of, line_for, replay
-from autoglm_operator.scaling.model import PoolTarget
+from autoglm_operator.scaling.model import Load, PoolTarget
 from autoglm_operator.scaling.readings import Fresh, Problem
-from autoglm_operator.scaling.signals import Load
 from autoglm_operator.shell.prometheus import PrometheusError
 from autoglm_operator.shell.scaling_loop import ScalingLoop
 from support.scaling_pools import BLIND, fresh_load, half_load, scaling, snapshot

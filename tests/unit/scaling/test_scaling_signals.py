@@ -1,9 +1,10 @@
 import pytest
 
 from autoglm_api.spec import Signal, SignalType
+from autoglm_operator.scaling.model import Load
 from autoglm_operator.scaling.readings import AtLeast, Fresh, NoData, Problem, Reading, total
 from autoglm_operator.scaling.rules import Tolerance
-from autoglm_operator.scaling.signals import MAX_INT32, Load, average_value_replicas, opinions, winner
+from autoglm_operator.scaling.signals import MAX_INT32, average_value_replicas, opinions, winner
 
 STALE = NoData(Problem.STALE, "old")
 QUEUED = Signal(type=SignalType.QUEUED_QUERIES_PER_REPLICA, target=4)

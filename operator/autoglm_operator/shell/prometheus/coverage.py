@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from autoglm_operator.core.keys import ObjectKey
+from autoglm_operator.scaling.model import Load
 from autoglm_operator.scaling.readings import AtLeast, Fresh, NoData, Problem, Reading, total
-from autoglm_operator.scaling.signals import Load
 from autoglm_operator.shell.prometheus.query import Series
 from autoglm_operator.shell.prometheus.reply import Reply, Sample, SeriesKey
 
