@@ -1,0 +1,1 @@
+"""Simulation of a pool under a trace: how a scaling policy would have done. Pure: seeded chance, virtual time."""
