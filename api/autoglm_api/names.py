@@ -54,6 +54,7 @@ GPU_RESOURCE: Final = "nvidia.com/gpu"
 FIELD_MANAGER: Final = "autoglm-operator"
 FIELD_MANAGER_STATUS: Final = "autoglm-operator-status"
 FIELD_MANAGER_SCALE: Final = "autoglm-operator-scale"
+FIELD_MANAGER_STATE: Final = "autoglm-operator-state"
 
 # --- Ports --------------------------------------------------------------------------------------
 GATEWAY_PORT: Final = 8080

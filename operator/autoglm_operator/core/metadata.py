@@ -37,16 +37,20 @@ def revision_labels(deployment: str, pool: str, revision: str) -> dict[str, str]
     return pool_labels(deployment, pool) | {names.LABEL_REVISION: revision}
 
 
-def child(deployment: Deployment, api_version: str, kind: str, name: str, labels: dict[str, str]) -> JSON:
-    """Return a child without content: the garbage collector removes it when its owner goes."""
-    owner = {
+def owner_reference(name: str, uid: str) -> JSON:
+    """Return what makes the resource with that UID the controller of an object."""
+    return {
         "apiVersion": names.API_VERSION,
         "kind": names.KIND,
-        "name": deployment.name,
-        "uid": deployment.identity.uid,
+        "name": name,
+        "uid": uid,
         "controller": True,
         "blockOwnerDeletion": True,
     }
+
+
+def child(deployment: Deployment, api_version: str, kind: str, name: str, labels: dict[str, str]) -> JSON:
+    """Return a child without content: the garbage collector removes it when its owner goes."""
     return {
         "apiVersion": api_version,
         "kind": kind,
@@ -54,6 +58,6 @@ def child(deployment: Deployment, api_version: str, kind: str, name: str, labels
             "name": name,
             "namespace": deployment.namespace,
             "labels": labels,
-            "ownerReferences": [owner],
+            "ownerReferences": [owner_reference(deployment.name, deployment.identity.uid)],
         },
     }

@@ -91,14 +91,14 @@ class KubernetesAPI:
             if not token:
                 return found
 
-    async def apply(self, body: JSON, uid: str | None) -> None:
+    async def apply(self, body: JSON, uid: str | None, manager: str = names.FIELD_MANAGER) -> None:
         """Write our fields of a child. With a UID only if it is still that object; raises ConflictError otherwise."""
         kind, metadata = body["kind"], body["metadata"]
         path = CHILDREN[kind].path(metadata["namespace"], metadata["name"])
         precondition = {} if uid is None else {"uid": uid}
         meant = {**body, "metadata": {**metadata, **precondition}}
         try:
-            await self._apply(path, meant, names.FIELD_MANAGER)
+            await self._apply(path, meant, manager)
         except RefusedError as error:
             if uid is None or error.status != _INVALID:
                 raise

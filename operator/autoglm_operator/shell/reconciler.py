@@ -42,6 +42,10 @@ class Reconciler:
         """Return the pools that the scaling engine may size, as they were last seen."""
         return dict(self._targets)
 
+    def uid_of(self, key: ObjectKey) -> str | None:
+        """Return the UID of the resource that has this name, if one was seen."""
+        return self._uids.get(key)
+
     def decide(self, key: ObjectKey, pool: str, decision: PoolDecision) -> bool:
         """Remember a scaling decision; tell whether it changes anything that is written."""
         if key not in self._targets:
