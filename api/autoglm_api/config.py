@@ -33,6 +33,9 @@ class GatewayPool(Model):
     weight: Annotated[int, Field(ge=1)] = 1
     model_name: str
     concurrency_per_replica: Annotated[int, Field(ge=1)]
+    may_sleep: Annotated[
+        bool, Field(description="Whether no replica is a normal state: the first query wakes the pool.")
+    ] = False
 
 
 class GatewayConfig(Model):
@@ -54,9 +57,24 @@ class PoolDemand(Model):
     queued: Annotated[int, Field(ge=0)]
     in_flight: Annotated[int, Field(ge=0)]
     ready_replicas: Annotated[int, Field(ge=0)]
+    queued_tokens: Annotated[int, Field(ge=0, description="Estimated tokens of the queries that wait.")] = 0
+    served_tokens: Annotated[int, Field(ge=0, description="Tokens of answered queries since the start.")] = 0
+    replicas: Annotated[
+        dict[str, int],
+        Field(default_factory=dict, description="Queries in flight of every known replica, by its host and port."),
+    ]
+
+
+class ClassDemand(Model):
+    """What clients asked of one class since the gateway's start, before any budget or spillover."""
+
+    query_class: QueryClass
+    queries: Annotated[int, Field(ge=0)]
+    tokens: Annotated[int, Field(ge=0)]
 
 
 class Demand(Model):
-    """The answer of the gateway's demand endpoint."""
+    """The answer of the gateway's demand endpoint; a counter that falls means a new start of the gateway."""
 
     pools: list[PoolDemand]
+    offered: Annotated[list[ClassDemand], Field(default_factory=list)]

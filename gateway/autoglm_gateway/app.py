@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from autoglm_api import names
-from autoglm_api.config import GatewayConfig
+from autoglm_api.config import Demand, GatewayConfig
 from autoglm_gateway.fleet import Fleet
 from autoglm_gateway.front import Front, refusal_body
 from autoglm_gateway.metrics import Metrics
@@ -118,7 +118,8 @@ class Gateway:
     def _admin_handler(self) -> Handler:
         async def demand(request: Request, responder: Responder) -> None:
             del request
-            body = orjson.dumps(self.fleet.demand().to_json())
+            asked = Demand(pools=self.fleet.demand(), offered=self._metrics.offers())
+            body = orjson.dumps(asked.to_json())
             await responder.send(200, [("content-type", "application/json")], body)
 
         return admin_handler(

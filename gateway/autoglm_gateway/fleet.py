@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from autoglm_api.config import Demand, GatewayConfig
+from autoglm_api.config import GatewayConfig, PoolDemand
 from autoglm_api.spec import QueryClass
 from autoglm_gateway.balance import Address, SmoothWeighted
 from autoglm_gateway.pool import Pool
@@ -87,9 +87,9 @@ class Fleet:
         """Return the pool that serves a model of that name, or None."""
         return next((pool for pool in self.pools.values() if pool.config.model_name == model), None)
 
-    def demand(self) -> Demand:
+    def demand(self) -> list[PoolDemand]:
         """Return what this gateway asks of every pool."""
-        return Demand(pools=[pool.demand() for pool in self.pools.values()])
+        return [pool.demand() for pool in self.pools.values()]
 
     def start(self) -> None:
         """Begin to look after those who wait; needs a running event loop."""

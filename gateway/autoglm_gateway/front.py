@@ -21,6 +21,8 @@ from autoglm_transport.http import Pair, Request
 from autoglm_transport.responder import Responder
 
 _JSON: Final[Pair] = ("content-type", "application/json")
+# Of a body that is not read, because its class is known without: close enough, in English and in Chinese.
+_BYTES_PER_TOKEN: Final = 4
 _CLASSES: Final = {query_class.lower(): query_class for query_class in QueryClass}
 
 
@@ -119,10 +121,10 @@ class Front:
 
     def _need_ready(self, pools: list[str]) -> None:
         """Refuse unless every class that these pools serve has a ready replica."""
-        looked_at = [self._fleet.pools[name].config.serves for name in pools]
-        alive = {
-            pool.config.serves for pool in self._fleet.pools.values() if pool.name in pools and pool.ready_replicas
-        }
+        asked_for = [self._fleet.pools[name] for name in pools]
+        looked_at = [pool.config.serves for pool in asked_for]
+        # A pool that may sleep answers: the query waits while its first replica starts.
+        alive = {pool.config.serves for pool in asked_for if pool.ready_replicas or pool.config.may_sleep}
         dead = sorted(set(looked_at) - alive)
         if dead or not looked_at:
             raise RefusalError(503, f"no ready replica for class {', '.join(dead) or 'any'}", code="not_ready")
@@ -139,14 +141,20 @@ class Front:
         target: Callable[[Pool], str],
     ) -> Query:
         override = _override(request, config)
+        question: Asked | None = None
         if model == config.deployment:
-            query_class, chosen_by, reason = self._class_of(asked, override, config)
+            question = asked() if override is None else None
+            query_class, chosen_by, reason = self._class_of(question, override, config)
             pool = self._fleet.choose(query_class)
             if pool is None:
                 raise RefusalError(503, f"no pool serves {query_class}", code="no_pool")
         else:
             pool = self._pinned(model, config)
             query_class, chosen_by, reason = pool.config.serves, "model", "pinned by model name"
+        prompt_tokens = question.prompt_tokens if question else len(request.body) // _BYTES_PER_TOKEN
+        tokens = prompt_tokens + pool.outputs.predicted(question.max_tokens if question else 0)
+        if request.method == "POST":
+            self._metrics.offered(query_class, tokens)
         return Query(
             pool=pool,
             query_class=query_class,
@@ -157,15 +165,16 @@ class Front:
             trace=trace_of(request.headers),
             arrived=now,
             max_wait_seconds=config.max_wait_seconds,
+            prompt_tokens=prompt_tokens,
+            tokens=tokens,
         )
 
     def _class_of(
-        self, asked: Callable[[], Asked | None], override: QueryClass | None, config: GatewayConfig
+        self, question: Asked | None, override: QueryClass | None, config: GatewayConfig
     ) -> tuple[QueryClass, str, str]:
         """Return the class, what chose it in one word, and the reason in a line."""
         if override is not None:
             return override, "header", f"header {config.override_header}"
-        question = asked()
         if question is None:
             return QueryClass.SIMPLE, "metadata", "asks about the model, not the model"
         verdict = classify(question)

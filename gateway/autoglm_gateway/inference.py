@@ -8,6 +8,7 @@ from urllib.parse import quote, unquote
 from autoglm_gateway.json_body import json_object
 from autoglm_gateway.refusal import RefusalError
 from autoglm_gateway.route import Asked
+from autoglm_gateway.tokens import prompt_tokens
 
 JSON_LENGTH_HEADER: Final = "inference-header-content-length"
 _LENGTH: Final = struct.Struct("<I")
@@ -80,7 +81,8 @@ def _asked_of_generate(body: dict[str, Any]) -> Asked:
     if not isinstance(text, str):
         raise RefusalError(400, "`text_input` must be a string")
     max_tokens = body.get("max_tokens")
-    return Asked(text, len(text), 1, max_tokens if isinstance(max_tokens, int) else 0)
+    limit = max_tokens if isinstance(max_tokens, int) else 0
+    return Asked(text, len(text), 1, limit, prompt_tokens=prompt_tokens(text))
 
 
 def _asked_of_infer(body: dict[str, Any], binary: bytes) -> Asked:
@@ -94,7 +96,7 @@ def _asked_of_infer(body: dict[str, Any], binary: bytes) -> Asked:
         size = _binary_size(tensor)
         if tensor.get("datatype") == "BYTES":
             text = _binary_text(binary, offset, size) if size is not None else _json_text(tensor.get("data"))
-            return Asked(text, len(text))
+            return Asked(text, len(text), prompt_tokens=prompt_tokens(text))
         offset += size or 0
     raise RefusalError(400, "no input of datatype BYTES to route by; name a pool's model instead of the deployment")
 

@@ -1,19 +1,31 @@
 """The gateway's metrics. Labels are bounded: pools of the configuration, two classes, status codes."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from autoglm_api import names
+from autoglm_api.config import ClassDemand
+from autoglm_api.spec import QueryClass
 from autoglm_gateway.pool import Pool
 
 # Seconds; from a cached look-up to a long generation on a slow machine.
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320)
 # The label of a query that was refused before it had a pool.
 NO_POOL: Final = "none"
+
+
+@dataclass(slots=True)
+class Offered:
+    """What clients asked of one class since the start."""
+
+    queries: int = 0
+    tokens: int = 0
 
 
 class _PoolGauges(Collector):
@@ -31,6 +43,27 @@ class _PoolGauges(Collector):
             flying.add_metric([pool.name], pool.in_flight)
             ready.add_metric([pool.name], pool.ready_replicas)
         return [queued, flying, ready]
+
+
+class _TokenCounts(Collector):
+    """The work that was offered and served; plain numbers, because a counter with labels costs a lock per query."""
+
+    def __init__(self, pools: Callable[[], Iterable[Pool]], offered: Mapping[QueryClass, Offered]) -> None:
+        self._pools = pools
+        self._offered = offered
+
+    def collect(self) -> Iterable[Metric]:
+        queries = _family(names.METRIC_GATEWAY_OFFERED_QUERIES, "Queries that arrived, by class.", "class")
+        tokens = _family(names.METRIC_GATEWAY_OFFERED_TOKENS, "Estimated tokens of them.", "class")
+        served = _family(names.METRIC_GATEWAY_SERVED_TOKENS, "Estimated tokens of answered queries.", "pool")
+        queued = GaugeMetricFamily(names.METRIC_GATEWAY_QUEUED_TOKENS, "Tokens of waiting queries.", labels=["pool"])
+        for query_class, offered in self._offered.items():
+            queries.add_metric([query_class], offered.queries)
+            tokens.add_metric([query_class], offered.tokens)
+        for pool in self._pools():
+            served.add_metric([pool.name], pool.served_tokens)
+            queued.add_metric([pool.name], pool.queued_tokens)
+        return [queries, tokens, served, queued]
 
 
 class Metrics:
@@ -54,7 +87,22 @@ class Metrics:
         self._children: dict[tuple[str, str, str], Counter] = {}
         self._reasons: dict[tuple[Counter, str, str], Counter] = {}
         self._observers: dict[tuple[Histogram, str], Histogram] = {}
+        self._offered = {query_class: Offered() for query_class in QueryClass}
         self.registry.register(_PoolGauges(pools))
+        self.registry.register(_TokenCounts(pools, self._offered))
+
+    def offered(self, query_class: QueryClass, tokens: int) -> None:
+        """Count a query on arrival: its class before any budget or spillover, and its tokens by the estimate."""
+        counts = self._offered[query_class]
+        counts.queries += 1
+        counts.tokens += tokens
+
+    def offers(self) -> list[ClassDemand]:
+        """Return what was offered since the start, by class."""
+        return [
+            ClassDemand(query_class=query_class, queries=counts.queries, tokens=counts.tokens)
+            for query_class, counts in self._offered.items()
+        ]
 
     def count(self, pool: str, query_class: str, code: str) -> None:
         """Count a query that is over."""
@@ -105,3 +153,7 @@ class Metrics:
 
     def _histogram(self, name: str, text: str) -> Histogram:
         return Histogram(name, text, ["pool"], buckets=_BUCKETS, registry=self.registry)
+
+
+def _family(name: str, text: str, label: str) -> CounterMetricFamily:
+    return CounterMetricFamily(name.removesuffix("_total"), text, labels=[label])

@@ -5,6 +5,7 @@ from typing import Any
 from autoglm_gateway.json_body import json_object
 from autoglm_gateway.refusal import RefusalError
 from autoglm_gateway.route import Asked
+from autoglm_gateway.tokens import prompt_tokens
 
 
 def parse_chat(body: bytes) -> tuple[str, Asked]:
@@ -42,7 +43,13 @@ def _asked(messages: list[Any], max_tokens: int) -> Asked:
         texts.append(_text(message.get("content")))
         if message.get("role") == "user":
             question = texts[-1]
-    return Asked(question or texts[-1], sum(map(len, texts)), len(texts), max_tokens)
+    return Asked(
+        question or texts[-1],
+        sum(map(len, texts)),
+        len(texts),
+        max_tokens,
+        prompt_tokens=sum(map(prompt_tokens, texts)),
+    )
 
 
 def _text(content: object) -> str:

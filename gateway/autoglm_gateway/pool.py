@@ -7,6 +7,7 @@ from autoglm_api.config import GatewayPool, PoolDemand
 from autoglm_gateway.admit import DrainRate, retry_after
 from autoglm_gateway.balance import Address, Replica, least_loaded, share
 from autoglm_gateway.schedule import WaitingLine
+from autoglm_gateway.tokens import OutputMean
 
 
 class QueueFullError(Exception):
@@ -39,6 +40,9 @@ class Pool:
         self._line: WaitingLine[asyncio.Future[Replica]] = WaitingLine()
         self._drained = DrainRate()
         self._uses = 0
+        self.outputs = OutputMean()
+        self.queued_tokens = 0
+        self.served_tokens = 0
 
     @property
     def name(self) -> str:
@@ -57,15 +61,27 @@ class Pool:
 
     def demand(self) -> PoolDemand:
         """Return what this gateway asks of the pool."""
+        working = (self._leaving | self._replicas).values()
         return PoolDemand(
-            pool=self.name, queued=self.queued, in_flight=self.in_flight, ready_replicas=self.ready_replicas
+            pool=self.name,
+            queued=self.queued,
+            in_flight=self.in_flight,
+            ready_replicas=self.ready_replicas,
+            queued_tokens=self.queued_tokens,
+            served_tokens=self.served_tokens,
+            replicas={f"{replica.address.host}:{replica.address.port}": replica.in_flight for replica in working},
         )
 
-    async def take(self, deadline: float, *, again: bool = False) -> Replica:
+    def served(self, prompt_tokens: int, output_tokens: int) -> None:
+        """Take in an answered query: its estimated prompt and the output tokens that were seen."""
+        self.outputs.saw(output_tokens)
+        self.served_tokens += prompt_tokens + output_tokens
+
+    async def take(self, deadline: float, *, again: bool = False, tokens: int = 0) -> Replica:
         """Return a replica to send one query to; give it back with `release`.
 
         `deadline` is the event loop's time until which the query may wait. `again` is for a query that a replica
-        sent back: it goes to the head of the queue and is never refused.
+        sent back: it goes to the head of the queue and is never refused. `tokens` is how much work it is.
 
         Raises:
             QueueFullError: too many wait already.
@@ -84,6 +100,7 @@ class Pool:
             self._admit(now)
         future: asyncio.Future[Replica] = loop.create_future()
         ticket = self._line.join(future, deadline, front=again)
+        self.queued_tokens += tokens
         try:
             return await future
         except asyncio.CancelledError:
@@ -91,6 +108,8 @@ class Pool:
             if future.done() and not future.cancelled() and future.exception() is None:
                 self.release(future.result())  # granted in the moment of leaving
             raise
+        finally:
+            self.queued_tokens -= tokens
 
     def release(self, replica: Replica) -> None:
         """Give back a replica after its query, and serve the next one that waits."""

@@ -11,6 +11,7 @@ from autoglm_gateway.metrics import Metrics
 from autoglm_gateway.passing import Trace, passed_back, told_to_client, told_to_replica
 from autoglm_gateway.pool import Pool, PoolGoneError, QueueFullError, WaitedTooLongError
 from autoglm_gateway.refusal import RefusalError, error_event
+from autoglm_gateway.tokens import answered_tokens, events_in, streamed_tokens
 from autoglm_transport.client import UpstreamPool
 from autoglm_transport.errors import (
     BrokenAnswerError,
@@ -28,6 +29,7 @@ _FULL_SECONDS: Final = 0.1
 _TRIES_AFTER_LOSS: Final = 2  # the first and one more
 _GRACE_SECONDS: Final = 1.0  # the replica keeps the deadline itself; the gateway only if it does not
 _UNAVAILABLE: Final = 503
+_FIRST_ERROR: Final = 400
 _TOO_MANY: Final = 429
 
 
@@ -44,6 +46,8 @@ class Query:
     trace: Trace
     arrived: float
     max_wait_seconds: float
+    prompt_tokens: int = 0  # estimated
+    tokens: int = 0  # the same with the predicted output
     wait_until: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -117,7 +121,7 @@ class Relay:
     async def _take(self, query: Query, *, again: bool) -> Replica:
         loop = asyncio.get_running_loop()
         try:
-            replica = await query.pool.take(query.wait_until, again=again)
+            replica = await query.pool.take(query.wait_until, again=again, tokens=query.tokens)
         except QueueFullError as full:
             seconds = str(full.retry_after_seconds)
             message = f"pool {query.pool.name} is full; retry in {seconds} s"
@@ -139,6 +143,8 @@ class Relay:
             self._check_taken(response, replica, last=last)
             if (body := response.whole_body()) is not None:
                 self._first_byte(query)
+                if response.status < _FIRST_ERROR:
+                    query.pool.served(query.prompt_tokens, answered_tokens(body))
                 await responder.send(response.status, self._answer_headers(query, response), body)
                 return str(response.status)
             return await self._stream(query, response, responder)
@@ -192,16 +198,21 @@ class Relay:
         # With an announced length there is no room for an event more.
         is_events = length is None and (response.headers.get("content-type") or "").startswith("text/event-stream")
         responder.start(response.status, headers if length is None else [*headers, ("content-length", length)])
+        events = 0
         first = True
         try:
             async for chunk in response.chunks():
                 if first:
                     self._first_byte(query)
                     first = False
+                events += events_in(chunk)
                 await responder.write(chunk)
         except BrokenAnswerError as error:
             await self._tell_broken(responder, str(error), is_events=is_events)
             return "broken"
+        finally:
+            if events:  # also of an answer that was left: the replica did the work
+                query.pool.served(query.prompt_tokens, streamed_tokens(events))
         await responder.end()
         return str(response.status)
 

@@ -18,7 +18,7 @@ claim nothing about other tasks. A client that knows better names the class in a
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Final
 
@@ -84,6 +84,8 @@ class Asked:
     chars: int
     turns: int = 1
     max_tokens: int = 0
+    prompt_tokens: int = field(default=0, compare=False)
+    """Of the whole conversation, as `tokens.prompt_tokens` estimates."""
 
 
 @dataclass(frozen=True, slots=True)

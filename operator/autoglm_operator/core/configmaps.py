@@ -42,6 +42,7 @@ def _gateway_pool(pool: Pool) -> GatewayPool:
         weight=pool.weight,
         model_name=pool.model.name,
         concurrency_per_replica=pool.concurrency_per_replica,
+        may_sleep=pool.scaling.min_replicas == 0,
     )
 
 
