@@ -1,16 +1,18 @@
-"""The CustomResourceDefinition, generated from the pydantic models (written to disk by `generate`)."""
+"""The CustomResourceDefinitions, generated from the pydantic models (written to disk by `generate`)."""
 
 import json
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel
 
 from autoglm_api import names
+from autoglm_api.pool_scale import PoolScaleSpec, PoolScaleStatus
 from autoglm_api.schema import cel
 from autoglm_api.spec import Spec
 from autoglm_api.status import Status
 
 FILE_NAME: Final = f"{names.GROUP}_{names.PLURAL}.yaml"
+SCALE_FILE_NAME: Final = f"{names.GROUP}_{names.SCALE_PLURAL}.yaml"
 MAX_NAME: Final = 50
 _DROPPED: Final = {"title", "$defs"}
 
@@ -27,11 +29,21 @@ _ROOT_RULES: Final = [
     ),
 ]
 
-_COLUMNS: Final = [
+_Columns = list[tuple[str, str, str, str]]
+_COLUMNS: Final[_Columns] = [
     ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', "Whether a query would be answered."),
     ("Light", "string", ".status.light", "Ready/desired replicas of the pools that serve Simple."),
     ("Large", "string", ".status.large", "Ready/desired replicas of the pools that serve Complex."),
     ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', "Why it is or is not Ready."),
+    ("Age", "date", ".metadata.creationTimestamp", "Time since creation."),
+]
+
+_OF_LABEL: Final = ".metadata.labels.{}"
+_SCALE_COLUMNS: Final[_Columns] = [
+    ("Deployment", "string", _OF_LABEL.format(names.LABEL_DEPLOYMENT.replace(".", r"\.")), "Whose pool it sizes."),
+    ("Pool", "string", _OF_LABEL.format(names.LABEL_POOL.replace(".", r"\.")), "The pool."),
+    ("Asked", "integer", ".spec.replicas", "Size that is asked for."),
+    ("Replicas", "integer", ".status.replicas", "Worker pods that exist."),
     ("Age", "date", ".metadata.creationTimestamp", "Time since creation."),
 ]
 
@@ -93,59 +105,102 @@ def schema_of(model: type[BaseModel]) -> dict[str, Any]:
     return structural(written, written.get("$defs", {}))
 
 
+class _Kind(NamedTuple):
+    """How a kind is called."""
+
+    kind: str
+    plural: str
+    singular: str
+    short: str
+
+
 def custom_resource_definition() -> dict[str, Any]:
-    """Return the whole CustomResourceDefinition as a JSON object."""
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": names.CRD_NAME},
-        "spec": {
-            "group": names.GROUP,
-            "names": {
-                "kind": names.KIND,
-                "listKind": f"{names.KIND}List",
-                "plural": names.PLURAL,
-                "singular": names.SINGULAR,
-                "shortNames": [names.SHORT_NAME],
-                "categories": [names.CATEGORY],
-            },
-            "scope": "Namespaced",
-            "versions": [_version()],
-        },
-    }
+    """Return the CustomResourceDefinition of AutoGLMDeployment as a JSON object."""
+    schema = _root_schema(
+        "A language-model service: pools of GPU workers, a gateway that routes by complexity, scaling.", Spec, Status
+    )
+    return _definition(
+        _Kind(names.KIND, names.PLURAL, names.SINGULAR, names.SHORT_NAME),
+        _COLUMNS,
+        {"status": {}},
+        {**schema, "x-kubernetes-validations": _ROOT_RULES},
+    )
 
 
-def _version() -> dict[str, Any]:
-    return {
+_SCALE_SUBRESOURCE: Final = {
+    "specReplicasPath": ".spec.replicas",
+    "statusReplicasPath": ".status.replicas",
+    "labelSelectorPath": ".status.selector",
+}
+
+
+def pool_scale_definition() -> dict[str, Any]:
+    """Return the CustomResourceDefinition of AutoGLMPoolScale as a JSON object."""
+    return _definition(
+        _Kind(names.SCALE_KIND, names.SCALE_PLURAL, names.SCALE_SINGULAR, names.SCALE_SHORT_NAME),
+        _SCALE_COLUMNS,
+        {"status": {}, "scale": _SCALE_SUBRESOURCE},
+        _root_schema(
+            "The size of one pool in mode External. The operator makes it; an HPA, KEDA or `kubectl scale` writes it.",
+            PoolScaleSpec,
+            PoolScaleStatus,
+        ),
+    )
+
+
+def definitions() -> dict[str, dict[str, Any]]:
+    """Return every CustomResourceDefinition by the name of its file."""
+    return {FILE_NAME: custom_resource_definition(), SCALE_FILE_NAME: pool_scale_definition()}
+
+
+def _definition(kind: _Kind, columns: _Columns, subresources: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    version = {
         "name": names.VERSION,
         "served": True,
         "storage": True,
         "additionalPrinterColumns": [
-            {"name": name, "type": kind, "jsonPath": path, "description": description}
-            for name, kind, path, description in _COLUMNS
+            {"name": name, "type": form, "jsonPath": path, "description": description}
+            for name, form, path, description in columns
         ],
-        "subresources": {"status": {}},
-        "schema": {"openAPIV3Schema": _root_schema()},
+        "subresources": subresources,
+        "schema": {"openAPIV3Schema": schema},
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind.plural}.{names.GROUP}"},
+        "spec": {
+            "group": names.GROUP,
+            "names": {
+                "kind": kind.kind,
+                "listKind": f"{kind.kind}List",
+                "plural": kind.plural,
+                "singular": kind.singular,
+                "shortNames": [kind.short],
+                "categories": [names.CATEGORY],
+            },
+            "scope": "Namespaced",
+            "versions": [version],
+        },
     }
 
 
-def _root_schema() -> dict[str, Any]:
+def _root_schema(description: str, spec: type[BaseModel], status: type[BaseModel]) -> dict[str, Any]:
     return {
         "type": "object",
-        "description": "A language-model service: pools of GPU workers, a gateway that routes by complexity, scaling.",
+        "description": description,
         "required": ["spec"],
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
-            "spec": schema_of(Spec),
-            "status": schema_of(Status),
+            "spec": schema_of(spec),
+            "status": schema_of(status),
         },
-        "x-kubernetes-validations": _ROOT_RULES,
     }
 
 
-def rendered() -> str:
-    """Return the CRD as the text of a YAML file (JSON is YAML; two spaces keep it readable and reviewable)."""
+def rendered(definition: dict[str, Any]) -> str:
+    """Return a CRD as the text of a YAML file (JSON is YAML; two spaces keep it readable and reviewable)."""
     header = "# GENERATED by `make crds` from api/autoglm_api; do not edit.\n"
-    return header + json.dumps(custom_resource_definition(), indent=2) + "\n"
+    return header + json.dumps(definition, indent=2) + "\n"

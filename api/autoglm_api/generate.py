@@ -16,12 +16,13 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 
 def outputs() -> dict[str, str]:
     """Return the text of every generated file by its path in the repository."""
-    definition = crd.rendered()
+    definitions = {file: crd.rendered(definition) for file, definition in crd.definitions().items()}
     return {
-        f"crds/{crd.FILE_NAME}": definition,
-        f"charts/autoglm/files/{crd.FILE_NAME}": definition,
+        **{f"crds/{file}": text for file, text in definitions.items()},
+        **{f"charts/autoglm/files/{file}": text for file, text in definitions.items()},
         f"charts/autoglm/{chart.SCHEMA_FILE}": chart.rendered(),
         "docs/reference/resource.md": reference.resource_page(),
+        "docs/reference/pool-scale.md": reference.pool_scale_page(),
         "docs/reference/chart.md": reference.chart_page(),
         "docs/reference/names.md": reference.names_page(),
     }

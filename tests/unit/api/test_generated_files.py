@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from autoglm_api import generate, names, reference
-from autoglm_api.crd import custom_resource_definition, structural
+from autoglm_api.crd import custom_resource_definition, pool_scale_definition, structural
 from support.manifests import REPOSITORY
 
-VERSION = custom_resource_definition()["spec"]["versions"][0]
-SCHEMA = VERSION["schema"]["openAPIV3Schema"]
+SCHEMAS = [
+    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    for definition in (custom_resource_definition(), pool_scale_definition())
+]
 
 
 def _nodes(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -24,7 +26,12 @@ def _nodes(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
             yield from _nodes(schema[key], f"{path}[]")
 
 
-FIELDS = {path: node for path, node in _nodes(SCHEMA) if path.startswith((".spec", ".status"))}
+FIELDS = {
+    f"{number}{path}": node
+    for number, schema in enumerate(SCHEMAS)
+    for path, node in _nodes(schema)
+    if path.startswith((".spec", ".status"))
+}
 
 
 def test_committed_files_are_up_to_date() -> None:
@@ -81,6 +88,15 @@ def test_alternatives_that_kubernetes_cannot_express_are_an_error() -> None:
 def test_defaults_carry_no_nulls() -> None:
     made = structural({"anyOf": [{"type": "object"}, {"type": "null"}], "default": {"a": None, "b": [{"c": None}]}}, {})
     assert made == {"type": "object", "default": {"b": [{}]}}
+
+
+def test_the_pool_scale_has_all_three_paths_of_a_scale_subresource() -> None:
+    # Without labelSelectorPath an HPA says "selector is required".
+    scale = pool_scale_definition()["spec"]["versions"][0]["subresources"]["scale"]
+    assert set(scale) == {"specReplicasPath", "statusReplicasPath", "labelSelectorPath"}
+    paths = [path.removeprefix(".").split(".") for path in scale.values()]
+    assert all(field in SCHEMAS[1]["properties"][part]["properties"] for part, field in paths)
+    assert "| `status.selector` |" in reference.pool_scale_page()
 
 
 def test_the_resource_page_has_bounds_defaults_and_rules() -> None:
