@@ -5,7 +5,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/autoglm
 UV_VERSION := 0.13.9
 UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 PY := .venv/bin/python
-EXTRAS := operator gateway node cli
+EXTRAS := operator gateway node cli train
 
 .PHONY: help
 help: ## List the targets
