@@ -109,8 +109,9 @@ METRIC_GATEWAY_QUEUE_SECONDS: Final = "autoglm_gateway_queue_seconds"  # [pool] 
 METRIC_GATEWAY_FIRST_BYTE_SECONDS: Final = "autoglm_gateway_first_byte_seconds"  # [pool] histogram
 METRIC_GATEWAY_DURATION_SECONDS: Final = "autoglm_gateway_duration_seconds"  # [pool] histogram
 METRIC_GATEWAY_ENDPOINTS: Final = "autoglm_gateway_ready_replicas"  # [pool] gauge
-# Prompt tokens (estimated) and predicted output tokens of every query on arrival, by the class that the score alone
-# gave, before any budget, override or spillover: what the pools of that class are asked to do.
+# Prompt tokens (estimated) and predicted output tokens of every query on arrival, by the class that the score gave
+# (or the client: by the override header or a pinned model), before any budget or spillover: what the pools of that
+# class are asked to do.
 METRIC_GATEWAY_OFFERED_TOKENS: Final = "autoglm_gateway_offered_tokens_total"  # [class]
 METRIC_GATEWAY_OFFERED_QUERIES: Final = "autoglm_gateway_offered_queries_total"  # [class]
 METRIC_GATEWAY_QUEUED_TOKENS: Final = "autoglm_gateway_queued_tokens"  # [pool] gauge: estimated, of waiting queries
@@ -122,6 +123,7 @@ METRIC_NODE_REJECTED: Final = "autoglm_node_rejected_total"  # [reason]
 METRIC_NODE_PROMPT_TOKENS: Final = "autoglm_node_prompt_tokens_total"
 METRIC_NODE_OUTPUT_TOKENS: Final = "autoglm_node_output_tokens_total"
 METRIC_NODE_FIRST_TOKEN_SECONDS: Final = "autoglm_node_first_token_seconds"  # noqa: S105 - a metric, not a password
+METRIC_NODE_PER_TOKEN_SECONDS: Final = "autoglm_node_per_token_seconds"  # noqa: S105 - a metric, not a password
 METRIC_NODE_MODEL_READY: Final = "autoglm_node_model_ready"  # [model] 0 or 1
 METRIC_NODE_DRAINING: Final = "autoglm_node_draining"  # 0 or 1
 METRIC_NODE_CANARY_SECONDS: Final = "autoglm_node_canary_seconds"

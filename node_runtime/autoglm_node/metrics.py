@@ -9,6 +9,7 @@ from autoglm_api import names
 from autoglm_node.query import Tally
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_TOKEN_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2.5)
 
 
 class Metrics:
@@ -26,16 +27,24 @@ class Metrics:
         self.first_token_seconds = Histogram(
             names.METRIC_NODE_FIRST_TOKEN_SECONDS, "Arrival to first token", buckets=_SECONDS, registry=registry
         )
+        self.per_token_seconds = Histogram(
+            names.METRIC_NODE_PER_TOKEN_SECONDS,
+            "Mean time of a token after the first, by query",
+            buckets=_TOKEN_SECONDS,
+            registry=registry,
+        )
         ready = Gauge(names.METRIC_NODE_MODEL_READY, "1 while a query would be answered", ["model"], registry=registry)
         self.model_ready = ready.labels(model=model)
         self.draining = Gauge(names.METRIC_NODE_DRAINING, "1 while draining", registry=registry)
         self.canary_seconds = Gauge(names.METRIC_NODE_CANARY_SECONDS, "Last canary query", registry=registry)
         self.start_seconds = Gauge(names.METRIC_NODE_START_SECONDS, "Process start to ready", registry=registry)
 
-    def count_answer(self, prompt_tokens: int, tally: Tally) -> None:
-        """Count the tokens of one query, complete or not."""
+    def count_answer(self, prompt_tokens: int, tally: Tally, seconds_after_first: float | None = None) -> None:
+        """Count the tokens of one query, complete or not; the time is that from its first token to its end."""
         self.prompt_tokens.inc(prompt_tokens)
         self.output_tokens.inc(tally.tokens)
+        if seconds_after_first is not None and tally.tokens > 1:
+            self.per_token_seconds.observe(seconds_after_first / (tally.tokens - 1))
 
     def page(self, triton: str) -> bytes:
         """Return our exposition followed by Triton's text ("" when Triton did not answer: absent, never 0)."""

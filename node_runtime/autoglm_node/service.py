@@ -35,6 +35,8 @@ class Reply:
         self.prompt_tokens = prompt_tokens
         self.tally = Tally()
         self.on_first_token: Callable[[], None] = lambda: None
+        self.first_token_at: float | None = None
+        """On the monotonic clock; None before the first token."""
         self._pieces = pieces
         self._text = text
 
@@ -42,6 +44,7 @@ class Reply:
         """Yield the text that each piece makes certain, also when that is none; afterwards `tally` is final."""
         async for piece in self._pieces:
             if not self.tally.tokens:
+                self.first_token_at = time.monotonic()
                 self.on_first_token()
             self.tally.add(piece)
             yield self._text.push(piece.token_ids)
@@ -98,7 +101,12 @@ class Service:
                 except EngineError as error:
                     raise self._engine_failed(error) from None
                 finally:
-                    self._metrics.count_answer(reply.prompt_tokens, reply.tally)
+                    self._count(reply)
+
+    def _count(self, reply: Reply) -> None:
+        first = reply.first_token_at
+        after_first = None if first is None else time.monotonic() - first
+        self._metrics.count_answer(reply.prompt_tokens, reply.tally, after_first)
 
     def canary(self) -> Generation:
         """Return a real, short query of one token."""

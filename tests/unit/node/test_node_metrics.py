@@ -51,3 +51,14 @@ def test_confidence_is_the_geometric_mean() -> None:
     assert tally.confidence == 0
     tally.add(Piece((1, 2), (-0.5, -1.5), Finish.NONE))
     assert round(tally.confidence, 4) == 0.3679
+
+
+def test_the_time_of_a_token_is_that_of_those_after_the_first() -> None:
+    metrics = Metrics("glm")
+    for tokens, seconds in ((11, 0.5), (1, 0.2), (0, None)):
+        tally = Tally()
+        tally.add(Piece(tuple(range(tokens)), (), Finish.STOP))
+        metrics.count_answer(5, tally, seconds)
+    name = names.METRIC_NODE_PER_TOKEN_SECONDS
+    found = {key: metrics.registry.get_sample_value(f"{name}_{key}") for key in ("count", "sum")}
+    assert found == {"count": 1, "sum": 0.05}, "an answer of one token has no time between tokens"
