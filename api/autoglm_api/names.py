@@ -43,6 +43,10 @@ LABEL_CLASS: Final = f"{GROUP}/class"
 ANNOTATION_CONFIG_HASH: Final = f"{GROUP}/config-hash"
 ANNOTATION_SCRAPE: Final = "prometheus.io/scrape"
 ANNOTATION_SCRAPE_PORT: Final = "prometheus.io/port"
+ANNOTATION_DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"  # Kubernetes' own
+# On the resource, with the value "true": hold one direction of scaling.
+ANNOTATION_PAUSED_SCALE_IN: Final = f"{GROUP}/paused-scale-in"
+ANNOTATION_PAUSED_SCALE_OUT: Final = f"{GROUP}/paused-scale-out"
 
 # Fake GPU nodes of the local cluster (see localcluster/); never set by the operator.
 LABEL_FAKE_GPU: Final = f"{GROUP}/fake-gpu"

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from autoglm_api import names
-from autoglm_operator.core.evidence import Evidence, evidence_of
 from autoglm_operator.core.keys import JSON, ChildRef, ref_of
-
-_GONE_PHASES = ("Succeeded", "Failed")
+from autoglm_operator.core.pods import Pod, pod_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +27,13 @@ class Child:
 
     @property
     def replicas(self) -> int:
-        """spec.replicas of a Deployment, which the API defaults to 1."""
+        """spec.replicas, which the API defaults to 1 in a Deployment."""
         return int((self.body.get("spec") or {}).get("replicas", 1))
+
+    @property
+    def sized(self) -> bool:
+        """Whether spec.replicas is given."""
+        return "replicas" in (self.body.get("spec") or {})
 
     @property
     def ready_replicas(self) -> int:
@@ -37,18 +41,12 @@ class Child:
         return int((self.body.get("status") or {}).get("readyReplicas", 0))
 
 
-@dataclass(frozen=True, slots=True)
-class Pod:
-    """One pod of a worker pool or of the gateway."""
+class Rival(NamedTuple):
+    """An autoscaler of somebody else."""
 
-    name: str
-    component: str
-    pool: str
-    revision: str
-    ready: bool
-    live: bool
-    """Neither being deleted nor finished: it counts as a replica."""
-    evidence: Evidence | None
+    ref: ChildRef
+    target: ChildRef
+    """What it scales."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +55,7 @@ class Observed:
 
     children: Mapping[ChildRef, Child] = field(default_factory=dict)
     pods: tuple[Pod, ...] = ()
+    rivals: tuple[Rival, ...] = ()
 
     def owned(self, kind: str) -> list[Child]:
         """Return our own children of a kind that are not being deleted."""
@@ -84,10 +83,19 @@ class Observed:
         return [pod for pod in self.pods if pod.live and pod.component == names.COMPONENT_GATEWAY]
 
 
-def observe(owner_uid: str, children: Iterable[JSON], pods: Iterable[JSON]) -> Observed:
+def observe(
+    owner_uid: str, children: Iterable[JSON], pods: Iterable[JSON], autoscalers: Iterable[JSON] = ()
+) -> Observed:
     """Turn live objects into the world that the core reasons about."""
     seen = (child_of(owner_uid, body) for body in children)
-    return Observed({child.ref: child for child in seen}, tuple(pod_of(body) for body in pods))
+    rivals = tuple(rival_of(body) for body in autoscalers)
+    return Observed({child.ref: child for child in seen}, tuple(pod_of(body) for body in pods), rivals)
+
+
+def rival_of(body: JSON) -> Rival:
+    """Read an HPA or a KEDA ScaledObject; KEDA takes a Deployment where no kind is given."""
+    target = (body.get("spec") or {}).get("scaleTargetRef") or {}
+    return Rival(ref_of(body), ChildRef(target.get("kind") or "Deployment", target.get("name", "")))
 
 
 def child_of(owner_uid: str, body: JSON) -> Child:
@@ -96,20 +104,3 @@ def child_of(owner_uid: str, body: JSON) -> Child:
     owners = metadata.get("ownerReferences") or []
     owned = any(owner.get("controller") and owner["uid"] == owner_uid for owner in owners)
     return Child(ref_of(body), metadata["uid"], owned, "deletionTimestamp" in metadata, body)
-
-
-def pod_of(body: JSON) -> Pod:
-    """Read one live pod."""
-    metadata, status = body["metadata"], body.get("status") or {}
-    labels = metadata.get("labels") or {}
-    live = "deletionTimestamp" not in metadata and status.get("phase") not in _GONE_PHASES
-    conditions = status.get("conditions") or []
-    return Pod(
-        name=metadata["name"],
-        component=labels.get(names.LABEL_COMPONENT, ""),
-        pool=labels.get(names.LABEL_POOL, ""),
-        revision=labels.get(names.LABEL_REVISION, ""),
-        ready=live and any(one["type"] == "Ready" and one["status"] == "True" for one in conditions),
-        live=live,
-        evidence=evidence_of(body),
-    )

@@ -8,8 +8,10 @@ from autoglm_api import names
 from autoglm_api.status import Reason
 from autoglm_operator.core.deployment import Deployment
 from autoglm_operator.core.evidence import Evidence
-from autoglm_operator.core.keys import JSON, ChildRef
-from autoglm_operator.core.observed import Child, Observed, Pod
+from autoglm_operator.core.keys import ChildRef
+from autoglm_operator.core.observed import Observed
+from autoglm_operator.core.pods import Pod
+from autoglm_operator.core.refused_pods import reason_of, replica_failure
 
 GATEWAY = ""
 """The place of problems that are the gateway's."""
@@ -40,7 +42,8 @@ def place_of(deployment: Deployment, ref: ChildRef) -> str:
     for pool in deployment.spec.pools:
         revision = ref.name.rsplit("-", 1)[-1]
         budget = names.pool_budget_name(deployment.name, pool.name)
-        if ref.name in (budget, names.revision_name(deployment.name, pool.name, revision)):
+        scale = names.pool_scale_name(deployment.name, pool.name)
+        if ref.name in (budget, scale, names.revision_name(deployment.name, pool.name, revision)):
             return pool.name
     return GATEWAY
 
@@ -59,16 +62,10 @@ def _refusals(deployment: Deployment, refusals: Mapping[ChildRef, str]) -> Itera
 def _failures(observed: Observed) -> Iterator[Problem]:
     """Report pods that the API server refuses to the Deployment's controller (quota, PodSecurity)."""
     for child in observed.owned("Deployment"):
-        failed = _replica_failure(child)
+        failed = replica_failure(child)
         if failed is not None:
             place = child.labels.get(names.LABEL_POOL, GATEWAY)
-            yield Problem(place, Reason.API_REFUSED, f"pods of {child.ref}: {failed.get('message', '')}")
-
-
-def _replica_failure(child: Child) -> JSON | None:
-    conditions = (child.body.get("status") or {}).get("conditions") or []
-    found = (one for one in conditions if one["type"] == "ReplicaFailure" and one["status"] == "True")
-    return next(found, None)
+            yield Problem(place, reason_of(failed), f"pods of {child.ref}: {failed.get('message', '')}")
 
 
 def _pod_problems(place: str, whose: str, pods: list[Pod]) -> Iterator[Problem]:

@@ -14,8 +14,10 @@ from autoglm_operator.core.keys import JSON, ChildRef, ObjectKey
 from autoglm_operator.core.memory import Memory, changes_something
 from autoglm_operator.core.observed import Observed, child_of, observe
 from autoglm_operator.core.outcome import Action, Apply, Delete, Outcome, Scale
+from autoglm_operator.core.pool_target import Sighting, sighting_of
 from autoglm_operator.core.reconcile import blind, reconcile
 from autoglm_operator.core.settings import Images
+from autoglm_operator.core.startups import Startups, handed_out, noticed
 from autoglm_operator.scaling.model import PoolDecision, PoolTarget
 from autoglm_operator.shell.api import APIError, KubernetesAPI, NamespaceEndsError, NotFoundError, RefusedError
 from autoglm_operator.shell.recorder import Recorder
@@ -35,12 +37,22 @@ class Reconciler:
         self._recorder = recorder
         self._images = images
         self._memories: dict[ObjectKey, Memory] = {}
-        self._targets: dict[ObjectKey, Mapping[str, PoolTarget]] = {}
+        self._sightings: dict[ObjectKey, Mapping[str, Sighting]] = {}
+        self._startups: dict[ObjectKey, Startups] = {}
         self._uids: dict[ObjectKey, str] = {}
 
     def targets(self) -> Mapping[ObjectKey, Mapping[str, PoolTarget]]:
-        """Return the pools that the scaling engine may size, as they were last seen."""
-        return dict(self._targets)
+        """Return the pools that the scaling engine may size, as they were last seen.
+
+        Start-up times are handed out once: only the engine itself may ask, once a tick.
+        """
+        now = datetime.now(UTC)
+        return {key: self._handed_out(key, pools, now) for key, pools in self._sightings.items()}
+
+    def _handed_out(self, key: ObjectKey, pools: Mapping[str, Sighting], now: datetime) -> Mapping[str, PoolTarget]:
+        learned = self._startups[key]
+        self._startups[key] = handed_out(learned)
+        return {name: one.at(now, learned.fresh.get(name, ())) for name, one in pools.items()}
 
     def uid_of(self, key: ObjectKey) -> str | None:
         """Return the UID of the resource that has this name, if one was seen."""
@@ -48,7 +60,7 @@ class Reconciler:
 
     def decide(self, key: ObjectKey, pool: str, decision: PoolDecision) -> bool:
         """Remember a scaling decision; tell whether it changes anything that is written."""
-        if key not in self._targets:
+        if key not in self._sightings:
             return False
         memory = self._memories.get(key, Memory())
         self._memories[key] = memory.decided(pool, decision)
@@ -86,7 +98,7 @@ class Reconciler:
         if refusals != memory.refusals:
             memory = replace(memory, refusals=refusals)
             outcome = replace(self._decide(deployment, observed, memory), actions=outcome.actions)
-        self._remember(key, outcome)
+        self._remember(key, observed, outcome)
         await self._report(deployment, live, outcome)
         if refusals:
             return Result(Again.RETRY)
@@ -172,25 +184,19 @@ class Reconciler:
     def _memory(self, key: ObjectKey) -> Memory:
         return self._memories.get(key, Memory())
 
-    def _remember(self, key: ObjectKey, outcome: Outcome) -> None:
+    def _remember(self, key: ObjectKey, observed: Observed, outcome: Outcome) -> None:
         """Keep the outcome's memory, but with decisions that were published while we were at it."""
         latest = self._memory(key).decisions
         pools = {pool.name for pool in outcome.status.pools or ()}
         decisions = {name: decision for name, decision in latest.items() if name in pools}
         self._memories[key] = replace(outcome.memory, decisions=decisions)
-        self._targets[key] = {
-            name: PoolTarget(
-                scaling=plan.pool.scaling,
-                current=plan.desired,
-                ready=plan.ready,
-                rolling_out=plan.rollout.rolling_out,
-            )
-            for name, plan in outcome.pools.items()
-        }
+        self._startups[key] = noticed(self._startups.get(key), observed.pods)
+        self._sightings[key] = {name: sighting_of(plan, observed) for name, plan in outcome.pools.items()}
 
     def _forget(self, key: ObjectKey) -> None:
         self._memories.pop(key, None)
-        self._targets.pop(key, None)
+        self._sightings.pop(key, None)
+        self._startups.pop(key, None)
         self._uids.pop(key, None)
 
     async def _report(self, deployment: Deployment | Invalid, live: JSON, outcome: Outcome) -> None:
