@@ -80,17 +80,17 @@ def complete(behavior: Behavior) -> Rules:
     return Rules(up=_completed(behavior.scale_up, _UP), down=_completed(behavior.scale_down, _DOWN))
 
 
-def tolerance_of(behavior: Behavior | None) -> Tolerance:
-    """Return the tolerance of each direction; 0.1 where none is given."""
-    if behavior is None:
-        return Tolerance()
-    return Tolerance(up=_tolerance(behavior.scale_up), down=_tolerance(behavior.scale_down))
+def tolerance_of(behavior: Behavior | None, default: Tolerance | None = None) -> Tolerance:
+    """Return the tolerance of each direction; the default (the controller's, 0.1) where none is given."""
+    given, default = behavior or Behavior(), default or Tolerance()
+    return Tolerance(up=_tolerance(given.scale_up, default.up), down=_tolerance(given.scale_down, default.down))
 
 
-def _tolerance(given: ScalingRules | None) -> float:
+def _tolerance(given: ScalingRules | None, default: float) -> float:
     if given is None or given.tolerance is None:
-        return DEFAULT_TOLERANCE
-    return milli_units(given.tolerance) / 1000
+        return default
+    # Times 0.001 and not divided by 1000: the doubles differ, and upstream multiplies by a power of ten.
+    return milli_units(given.tolerance) * 0.001
 
 
 def _completed(given: ScalingRules | None, default: Direction) -> Direction:

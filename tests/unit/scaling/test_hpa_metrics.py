@@ -19,7 +19,6 @@ from autoglm_operator.scaling.hpa.metrics import (
     Value,
 )
 from autoglm_operator.scaling.hpa.pods import Groups, Phase, Pod, Readiness, Timing, Usage, grouped
-from autoglm_operator.scaling.rules import Tolerance
 from support.scaling_times import at
 
 NOW = at(10_000)
@@ -55,7 +54,7 @@ def samples(levels: Sequence[int | None]) -> Mapping[str, Usage]:
 
 def fleet(letters: str, *, current: int | None = None, status: int | None = None) -> Fleet:
     size = len(letters) if current is None else current
-    return Fleet(size, size if status is None else status, pods(letters), Tolerance(), Timing(), NOW)
+    return Fleet(size, size if status is None else status, pods(letters), NOW)
 
 
 CPU_CASES = [
@@ -80,6 +79,10 @@ CPU_CASES = [
     ("TTT", 3, [560, 560, 560], 50, 4),
     ("TTT", 3, [450, 450, 450], 50, 3),
     ("TTT", 3, [0, 0, 0], 50, 0),
+    ("TTTPPP", 3, [500, 500, 500, None, None, None], 50, 3),
+    ("TTTT", 4, [100, 2000, None, None], 50, 4),  # missing count as 0 on the way up: 52 %, inside the tolerance
+    ("TTTT", 4, [100, 2400, None, None], 50, 5),  # 62 / 50 over 4
+    ("TT", 2, [5000, 5000], 1, 1000),
 ]
 
 
@@ -98,6 +101,9 @@ PODS_CASES = [
     ("TTTT", 4, [3_000, 3_000, 3_000, None], 15_000, 2),
     ("TTTT", 4, [60_000, 60_000, 60_000, None], 15_000, 12),
     ("TT", 2, [1, 2], 1, 2),  # int(3 / 2) is 1
+    ("TT", 2, [-1, -2], 1, -2),  # towards zero as in Go: -1, not -2
+    ("TTT", 3, [15_000, 15_000, None], 15_000, 3),  # exactly at the target: nothing is filled in
+    ("TTTTD", 4, [60_000, 60_000, 0, 0, 9], 15_000, 8),  # a terminating pod's sample is no sample
 ]
 
 
@@ -122,6 +128,10 @@ VALUE_CASES = [
     ("T", 0, [100], 30_000, 1),
     ("T", 0, [0], 30_000, 0),
     ("TTT", 3, [MAX_INT64, MAX_INT64], 1, MAX_INT32),
+    ("PPP", 3, [90_000], 30_000, 0),
+    ("TTT", 3, [27_000], 30_000, 3),  # 0.9: the tolerance is inclusive
+    ("TTT", 3, [26_999], 30_000, 3),  # outside, and ceil(2.7) is 3
+    ("TTT", 3, [-30_000, 90_000], 30_000, 6),
 ]
 
 
@@ -139,12 +149,26 @@ AVERAGE_CASES = [
     (0, [5_000], 10_000, 1),
     (0, [0], 10_000, 0),
     (3, [MAX_INT64, MAX_INT64], 1, MAX_INT32),
+    (3, [-5, 10_000], 10_000, MAX_INT32),  # upstream takes a negative running sum for an overflow
+    (1, [11_000], 10_000, 1),
+    (1, [11_001], 10_000, 2),
+    (1000, [1], 10_000, 1),
 ]
 
 
 @pytest.mark.parametrize(("status", "usage", "target", "size"), AVERAGE_CASES)
 def test_average_value(status: int, usage: list[int], target: int, size: int) -> None:
     assert AverageValue(target, usage).proposal(fleet("FFF", status=status)) == size
+
+
+def test_an_objects_negative_figure_is_no_overflow() -> None:
+    assert AverageValue(10_000, [-30_000], is_external=False).proposal(fleet("TTT")) == -3
+
+
+def test_a_missing_sample_is_told_before_a_missing_request() -> None:
+    bare = replace(fleet("T"), pods=(pod(0, request=None),))
+    with pytest.raises(MetricError, match="did not receive metrics"):
+        Utilization("cpu", 50, {}).proposal(bare)
 
 
 ERRORS: list[tuple[Metric, Fleet, str]] = [

@@ -3,17 +3,15 @@ import pytest
 from autoglm_api.status import Reason
 from autoglm_operator.scaling.behavior import Bounds
 from autoglm_operator.scaling.history import History
-from autoglm_operator.scaling.hpa.metrics import AverageValue, Fleet, Metric, Unavailable
-from autoglm_operator.scaling.hpa.pods import Timing
+from autoglm_operator.scaling.hpa.metrics import AverageValue, Fleet, Metric, PodsAverage, Unavailable
 from autoglm_operator.scaling.hpa.step import Autoscaler, reconcile
-from autoglm_operator.scaling.rules import Tolerance
 from support.scaling_times import at, behavior, pods
 
 GONE = Unavailable("unable to get metric")
 
 
 def fleet(current: int, seconds: float = 0) -> Fleet:
-    return Fleet(current, current, (), Tolerance(), Timing(), at(seconds))
+    return Fleet(current, current, (), at(seconds))
 
 
 def asks_for(size: int) -> Metric:
@@ -45,22 +43,82 @@ def test_first_reconcile_without_behavior(
     assert (step.replicas, step.scaling_active, step.reason) == (size, active, reason)
 
 
+OWN = PodsAverage(1000, {})
 ZERO = [
-    # current, minimum, condition ScaledToZero -> size, active
-    (0, 0, None, 5, True),  # gate off: a minimum of zero lets metrics wake it
-    (0, 0, True, 5, True),
-    (0, 0, False, 0, False),  # a manual zero disables
-    (0, 2, True, 2, True),  # a raised minimum wakes it
-    (0, 2, False, 0, False),
+    # current, minimum, condition ScaledToZero, metric -> size, active, condition afterwards
+    (0, 0, None, asks_for(5), 5, True, None),  # gate off: a minimum of zero lets metrics wake it
+    (0, 0, True, asks_for(5), 5, True, False),
+    (0, 0, True, asks_for(0), 0, True, True),
+    (0, 0, True, OWN, 0, False, True),  # at zero there is no pod whose metric could wake it
+    (0, 0, False, asks_for(5), 0, False, False),  # a manual zero disables
+    (0, 2, True, asks_for(5), 2, True, False),  # a raised minimum wakes it
+    (0, 2, True, OWN, 2, True, False),
+    (0, 2, False, asks_for(5), 0, False, False),
+    (1, 0, False, asks_for(0), 0, True, True),  # it scales to zero itself
+    (3, 0, True, asks_for(5), 5, True, False),
 ]
 
 
-@pytest.mark.parametrize(("current", "minimum", "condition", "size", "active"), ZERO)
-def test_zero(current: int, minimum: int, condition: bool | None, size: int, *, active: bool) -> None:  # noqa: FBT001
-    rules = behavior(up={"policies": [pods(50, 15)]})
-    autoscaler = Autoscaler(Bounds(minimum, 10), (asks_for(5),), rules, scaled_to_zero=condition)
+@pytest.mark.parametrize(("current", "minimum", "condition", "metric", "size", "active", "afterwards"), ZERO)
+def test_zero(
+    current: int,
+    minimum: int,
+    condition: bool | None,  # noqa: FBT001
+    metric: Metric,
+    size: int,
+    active: bool,  # noqa: FBT001
+    afterwards: bool | None,  # noqa: FBT001
+) -> None:
+    rules = behavior(up={"policies": [pods(50, 15)]}, down={"stabilizationWindowSeconds": 0})
+    autoscaler = Autoscaler(Bounds(minimum, 10), (metric,), rules, scaled_to_zero=condition)
     step = reconcile(autoscaler, fleet(current), History())
-    assert (step.replicas, step.scaling_active) == (size, active)
+    assert (step.replicas, step.scaling_active, step.scaled_to_zero) == (size, active, afterwards)
+
+
+TOLERANCES = [
+    # scaleUp's, scaleDown's, usage of 10 replicas at 1 -> size
+    (None, None, 11_000, 10),
+    ("50m", None, 11_000, 11),
+    (None, "0.05", 11_000, 10),
+    (None, "0.05", 9_400, 10),  # ceil(9.4)
+    (None, "0.05", 8_900, 9),
+    ("0.3", "0.3", 13_000, 10),
+    ("0.3", "0.3", 13_001, 14),
+    ("0", "0", 10_001, 11),
+]
+
+
+@pytest.mark.parametrize(("up", "down", "usage", "size"), TOLERANCES)
+def test_a_behaviors_tolerance_overrules_the_controllers(
+    up: str | None, down: str | None, usage: int, size: int
+) -> None:
+    rules = behavior(
+        up={"tolerance": up} if up else {},
+        down={"stabilizationWindowSeconds": 0, **({"tolerance": down} if down else {})},
+    )
+    step = reconcile(Autoscaler(Bounds(1, 100), (AverageValue(1000, [usage]),), rules), fleet(10), History())
+    assert step.replicas == size
+
+
+def test_a_write_that_fails_is_a_recommendation_but_no_event() -> None:
+    rules = behavior(up={"policies": [pods(2, 60)]})
+    step = reconcile(Autoscaler(Bounds(1, 10), (asks_for(9),), rules), fleet(1), History())
+    assert (len(step.history.grown), len(step.history_if_unwritten.grown)) == (1, 0)
+    assert step.history.recommendations == step.history_if_unwritten.recommendations
+    again = reconcile(Autoscaler(Bounds(1, 10), (asks_for(9),), rules), fleet(1, 15), step.history_if_unwritten)
+    assert again.replicas == 3
+
+
+def test_stabilisation_is_told_apart_from_the_limits() -> None:
+    step = reconcile(Autoscaler(Bounds(1, 10), (asks_for(1),)), fleet(5), History())
+    assert (step.replicas, step.stabilization, step.is_limited) == (5, Reason.SCALE_DOWN_STABILIZED, False)
+
+
+def test_a_negative_metric_means_none() -> None:
+    rules = behavior(down={"stabilizationWindowSeconds": 0})
+    metric = AverageValue(1000, [-5000], is_external=False)
+    step = reconcile(Autoscaler(Bounds(2, 10), (metric,), rules), fleet(5), History())
+    assert (step.replicas, step.reason) == (2, Reason.TOO_FEW_REPLICAS)
 
 
 def test_a_change_at_the_bounds_is_an_event_too() -> None:
