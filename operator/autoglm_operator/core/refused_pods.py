@@ -18,6 +18,7 @@ class RefusedPods:
 
     count: int
     since: datetime | None
+    reason: Reason
     message: str
 
 
@@ -42,4 +43,5 @@ def pods_refused(observed: Observed, pool: str) -> RefusedPods | None:
     asked = sum(child.replicas for child, _ in failing)
     exist = sum(len(observed.workers(pool, child.labels.get(names.LABEL_REVISION))) for child, _ in failing)
     since = [datetime.fromisoformat(text) for _, one in failing if (text := one.get("lastTransitionTime"))]
-    return RefusedPods(max(0, asked - exist), min(since, default=None), str(failing[0][1].get("message", "")))
+    first = failing[0][1]
+    return RefusedPods(max(0, asked - exist), min(since, default=None), reason_of(first), str(first.get("message", "")))
