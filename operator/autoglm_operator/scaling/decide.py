@@ -1,62 +1,75 @@
-"""The size of one pool, and why: `decide(snapshot, scaling, state, now)`.
+"""The size of one pool, and why: `decide(snapshot, scaling, state, now)`. The first row that fits decides.
 
-| situation                                          | size                          | reason            |
-|----------------------------------------------------|-------------------------------|-------------------|
-| above max or below min                             | max or min at once            | TooMany, TooFew   |
-| no signal has data                                 | held                          | MetricsMissing    |
-| some signal lacks data, the others would shrink    | held                          | MetricsMissing    |
-| some signal lacks data, the others would grow      | grows by the behaviour        | as the behaviour  |
-| would shrink while two revisions have pods         | held                          | RollingOut        |
-| would shrink while replicas start                  | held, for STARTING_HOLD       | Starting          |
-| else                                               | by the behaviour              | as the behaviour  |
+| situation                                          | size                          | reason              |
+|----------------------------------------------------|-------------------------------|---------------------|
+| above max or below min                             | max or min at once            | TooMany, TooFew     |
+| every signal has long been lost                    | the fallback, by the behaviour| MetricsFallback     |
+| a burst                                            | grows past rates, no shrinking| Panic               |
+| some signal lacks data, the others would shrink    | held                          | MetricsMissing      |
+| would grow while replicas find no room             | held                          | InsufficientGPU     |
+| would shrink while two revisions have pods         | held                          | RollingOut          |
+| would shrink while replicas start                  | held, for STARTING_HOLD       | Starting            |
+| would shrink while a replica's capacity is in doubt| held                          | CapacityUncertain   |
+| the rest of the replicas could not carry the load  | held, or shrinks less         | ConsolidationUnsafe |
+| else                                               | by the behaviour              | as the behaviour    |
 
-While any signal lacks data the held size is what the history remembers, so after a recovery a full stabilisation
-window passes before the pool shrinks. The same holds for a new state: the first decision remembers the current size.
-A replica that has not become ready for STARTING_HOLD without any progress is stuck rather than starting, and no longer
-keeps the pool big.
+The size that the signals ask for is the largest proposal, so a pool grows if any asks for more and shrinks only if all
+agree. While any signal lacks data the held size is what the history remembers, so after a recovery a full
+stabilisation window passes before the pool shrinks. The same holds for a new state: the first decision remembers the
+current size. A replica that has not become ready for STARTING_HOLD without any progress is stuck rather than starting,
+and no longer keeps the pool big.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from autoglm_api.spec import Behavior, Scaling
+from autoglm_api.spec import Panic, Scaling
 from autoglm_api.status import Reason
-from autoglm_operator.scaling.behavior import Bounds, Normalized, carried_out, normalize
-from autoglm_operator.scaling.history import History, seeded
-from autoglm_operator.scaling.model import PoolDecision, PoolSnapshot
+from autoglm_operator.scaling.behavior import Bounds, Normalized, normalize
+from autoglm_operator.scaling.capacity import capacity
+from autoglm_operator.scaling.demand import GROW_SHARE, need, size_for
+from autoglm_operator.scaling.history import History
+from autoglm_operator.scaling.model import PoolDecision, PoolSnapshot, Proposal
+from autoglm_operator.scaling.observation import Observation, observe
+from autoglm_operator.scaling.outage import Stage, fallback_size, held_size
+from autoglm_operator.scaling.panic import Burst, PanicState, after
 from autoglm_operator.scaling.readings import Fresh
 from autoglm_operator.scaling.rules import tolerance_of
-from autoglm_operator.scaling.signals import Opinion, opinions, winner
-from autoglm_operator.scaling.wording import because
+from autoglm_operator.scaling.signals import Opinion, Pool, opinions, winner
+from autoglm_operator.scaling.startup import startup_seconds
+from autoglm_operator.scaling.state import Asked, PoolState, expected_milli, taken_in, without_room
+from autoglm_operator.scaling.wording import because, row_for
+
+__all__ = ["STARTING_HOLD", "PoolState", "decide"]
 
 STARTING_HOLD: Final = timedelta(seconds=300)
-ASK_MEMORY: Final = timedelta(seconds=60)
-"""How long a decided size may take to show before it counts as refused."""
-
-
-class Asked(NamedTuple):
-    """A size that was decided and that the cluster may not show yet."""
-
-    before: int
-    at: datetime
-
-
-class Starting(NamedTuple):
-    """Since when, at this size and ready count, replicas have made no progress towards ready."""
-
-    current: int
-    ready: int
-    since: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class PoolState:
-    """What one pool's decisions remember; bounded by the longest window divided by the tick."""
+class _Case:
+    """All that a verdict is made from."""
 
-    history: History = field(default_factory=History)
-    asked: Asked | None = None
-    starting: Starting | None = None
+    snapshot: PoolSnapshot
+    scaling: Scaling
+    state: PoolState
+    pool: Pool
+    said: tuple[Opinion, ...]
+    bounds: Bounds
+    now: datetime
+
+    @property
+    def current(self) -> int:
+        return self.snapshot.current
+
+    @property
+    def stages(self) -> frozenset[Stage]:
+        return frozenset(opinion.stage for opinion in self.said)
+
+    @property
+    def panics(self) -> bool:
+        until = self.state.panic.until
+        return until is not None and self.now < until
 
 
 class _Verdict(NamedTuple):
@@ -68,80 +81,128 @@ class _Verdict(NamedTuple):
 
 def decide(snapshot: PoolSnapshot, scaling: Scaling, state: PoolState, now: datetime) -> tuple[PoolDecision, PoolState]:
     """Return the size that the pool should have now and the state for the next decision; pure."""
-    current = snapshot.current
-    state = _observed(state, snapshot, scaling.behavior, now)
-    said = opinions(scaling.signals, snapshot.load, current, tolerance_of(scaling.behavior))
-    verdict = _out_of_bounds(current, scaling, state.history) or _by_signals(snapshot, scaling, state, said, now)
-    won = winner(said)
-    decision = PoolDecision(
-        replicas=verdict.replicas,
-        reason=verdict.reason,
-        winner=won.signal.key if won else None,
-        message=because(said, won, current=current, replicas=verdict.replicas, reason=verdict.reason),
-        metrics_available=_all_fresh(said),
-        limited=verdict.limited,
-        at=now,
-    )
-    asked = Asked(current, now) if verdict.replicas != current else state.asked
-    return decision, replace(state, history=verdict.history, asked=asked)
+    state = taken_in(state, snapshot, scaling, now)
+    lost_after = timedelta(seconds=scaling.fallback.after_seconds)
+    seen = observe(scaling.signals, snapshot.load, state.memories, now, lost_after)
+    pool = _pool(snapshot, scaling, state, now)
+    said = opinions(scaling.signals, seen, pool, state.watches)
+    panic = _panic(state.panic, seen, pool, scaling)
+    state = replace(state, memories=seen.memories, watches=said.watches, panic=panic)
+    bounds = Bounds(scaling.min_replicas, scaling.max_replicas)
+    case = _Case(snapshot, scaling, state, pool, said.opinions, bounds, now)
+    verdict = _out_of_bounds(case) or _with_room(case, _by_signals(case))
+    asked = Asked(snapshot.current, now) if verdict.replicas != snapshot.current else state.asked
+    return _told(case, verdict), replace(state, history=verdict.history, asked=asked)
 
 
-def _observed(state: PoolState, snapshot: PoolSnapshot, behavior: Behavior | None, now: datetime) -> PoolState:
-    """Take in what the cluster shows: a size change counts only once it was carried out."""
-    history, asked = seeded(state.history, snapshot.current, now), state.asked
-    if asked is not None and snapshot.current != asked.before:
-        history = carried_out(history, behavior, before=asked.before, after=snapshot.current, at=asked.at)
-    if asked is not None and (snapshot.current != asked.before or now - asked.at > ASK_MEMORY):
-        asked = None
-    return PoolState(history, asked, _starting(state.starting, snapshot, now))
-
-
-def _starting(known: Starting | None, snapshot: PoolSnapshot, now: datetime) -> Starting | None:
-    if snapshot.ready >= snapshot.current:
-        return None
-    if known is None or known.current != snapshot.current or snapshot.ready > known.ready:
-        return Starting(snapshot.current, snapshot.ready, now)
-    return known
-
-
-def _out_of_bounds(current: int, scaling: Scaling, history: History) -> _Verdict | None:
-    if current > scaling.max_replicas:
-        return _Verdict(scaling.max_replicas, Reason.TOO_MANY_REPLICAS, None, history)
-    if current < scaling.min_replicas:
-        return _Verdict(scaling.min_replicas, Reason.TOO_FEW_REPLICAS, None, history)
-    return None
-
-
-def _by_signals(
-    snapshot: PoolSnapshot, scaling: Scaling, state: PoolState, said: tuple[Opinion, ...], now: datetime
-) -> _Verdict:
-    current = snapshot.current
-    proposal = max((opinion.proposal for opinion in said if opinion.proposal is not None), default=current)
-    lacks_data = not _all_fresh(said) and proposal <= current
-    normalized = normalize(
-        current if lacks_data else proposal,
-        current=current,
-        bounds=Bounds(scaling.min_replicas, scaling.max_replicas),
-        behavior=scaling.behavior,
-        history=state.history,
+def _pool(snapshot: PoolSnapshot, scaling: Scaling, state: PoolState, now: datetime) -> Pool:
+    return Pool(
+        current=snapshot.current,
+        ready=snapshot.ready,
         now=now,
+        tolerance=tolerance_of(scaling.behavior),
+        startup_seconds=startup_seconds(state.startups, scaling.startup_seconds),
+        concurrency=snapshot.concurrency,
+        capacity=capacity(state.capacity, expected_milli(scaling), now),
+        demand=state.demand,
     )
-    held = Reason.METRICS_MISSING if lacks_data else _hold(normalized, snapshot, state.starting, now)
-    if held is not None:
-        return _Verdict(current, held, None, normalized.history)
-    limited = normalized.reason if normalized.is_limited else None
-    return _Verdict(normalized.replicas, _reason(normalized), limited, normalized.history)
 
 
-def _hold(normalized: Normalized, snapshot: PoolSnapshot, starting: Starting | None, now: datetime) -> Reason | None:
-    """Return why the pool must not shrink now, or None."""
-    if normalized.replicas >= snapshot.current:
+def _panic(state: PanicState, seen: Observation, pool: Pool, scaling: Scaling) -> PanicState:
+    burst = None if scaling.panic is Panic.DISABLED else _burst(seen, pool)
+    hold = timedelta(seconds=pool.startup_seconds)
+    return after(state, burst, ready=pool.ready, supply=pool.current, hold=hold, now=pool.now)
+
+
+def _burst(seen: Observation, pool: Pool) -> Burst | None:
+    load = seen.load
+    if pool.capacity is None or not isinstance(load.offered_tokens_now, Fresh):
         return None
-    if snapshot.rolling_out:
-        return Reason.ROLLING_OUT
-    if starting is not None and now - starting.since < STARTING_HOLD:
-        return Reason.STARTING
+    shortest = replace(load, offered_tokens=load.offered_tokens_now)
+    asked = need(shortest, pool.demand, pool.supply, pool.capacity.milli)
+    if asked is None:
+        return None
+    milli = asked.level + asked.backlog
+    size = size_for(milli, pool.capacity.milli, GROW_SHARE)
+    return Burst(milli / pool.capacity.milli, size, waits=asked.backlog > 0)
+
+
+def _out_of_bounds(case: _Case) -> _Verdict | None:
+    history = case.state.history
+    if case.current > case.bounds.maximum:
+        return _Verdict(case.bounds.maximum, Reason.TOO_MANY_REPLICAS, None, history)
+    if case.current < case.bounds.minimum:
+        return _Verdict(case.bounds.minimum, Reason.TOO_FEW_REPLICAS, None, history)
     return None
+
+
+def _by_signals(case: _Case) -> _Verdict:
+    proposal, held = _proposal(case)
+    normalized = normalize(
+        proposal,
+        current=case.current,
+        bounds=case.bounds,
+        behavior=case.scaling.behavior,
+        history=case.state.history,
+        now=case.now,
+    )
+    if case.panics:
+        return _in_panic(case, normalized)
+    held = held if normalized.replicas == case.current or held is Reason.METRICS_FALLBACK else None
+    held = held or _hold(normalized, case)
+    if held is Reason.METRICS_FALLBACK:
+        return _Verdict(normalized.replicas, held, None, normalized.history)
+    if held is not None:
+        return _Verdict(case.current, held, None, normalized.history)
+    return _consolidated(case, normalized)
+
+
+def _proposal(case: _Case) -> tuple[int, Reason | None]:
+    """Return the size asked for, and what the lack of data has to do with it."""
+    asked = max((opinion.proposal for opinion in case.said if opinion.proposal is not None), default=case.current)
+    if case.stages <= {Stage.FRESH}:
+        return asked, None
+    fallback = case.scaling.fallback
+    if case.stages == {Stage.LOST}:
+        return fallback_size(fallback, case.current, *case.bounds), Reason.METRICS_FALLBACK
+    least = held_size(fallback, case.current, *case.bounds) if Stage.FRESH not in case.stages else case.current
+    return max(asked, least), Reason.METRICS_MISSING
+
+
+def _in_panic(case: _Case, normalized: Normalized) -> _Verdict:
+    wanted = max(case.state.panic.size, normalized.replicas, case.current)
+    replicas = min(wanted, case.bounds.maximum)
+    limited = Reason.TOO_MANY_REPLICAS if replicas < wanted else None
+    return _Verdict(replicas, Reason.PANIC, limited, normalized.history)
+
+
+def _hold(normalized: Normalized, case: _Case) -> Reason | None:
+    """Return why the pool must not shrink now, or None."""
+    if normalized.replicas >= case.current:
+        return None
+    if case.snapshot.rolling_out:
+        return Reason.ROLLING_OUT
+    starting = case.state.starting
+    if starting is not None and case.now - starting.since < STARTING_HOLD:
+        return Reason.STARTING
+    if case.pool.capacity is not None and case.pool.capacity.is_uncertain:
+        return Reason.CAPACITY_UNCERTAIN
+    return None
+
+
+def _consolidated(case: _Case, normalized: Normalized) -> _Verdict:
+    limited = normalized.reason if normalized.is_limited else None
+    floor = max((opinion.fits for opinion in case.said), default=0)
+    if normalized.replicas >= min(floor, case.current):
+        return _Verdict(normalized.replicas, _reason(normalized), limited, normalized.history)
+    replicas = min(floor, case.current)
+    return _Verdict(replicas, Reason.CONSOLIDATION, Reason.CONSOLIDATION, normalized.history)
+
+
+def _with_room(case: _Case, verdict: _Verdict) -> _Verdict:
+    if verdict.replicas <= case.current or not without_room(case.snapshot):
+        return verdict
+    return _Verdict(case.current, Reason.INSUFFICIENT_GPU, Reason.INSUFFICIENT_GPU, verdict.history)
 
 
 def _reason(normalized: Normalized) -> Reason:
@@ -150,5 +211,19 @@ def _reason(normalized: Normalized) -> Reason:
     return normalized.stabilization
 
 
-def _all_fresh(said: tuple[Opinion, ...]) -> bool:
-    return all(isinstance(opinion.reading, Fresh) for opinion in said)
+def _told(case: _Case, verdict: _Verdict) -> PoolDecision:
+    won = winner(case.said)
+    return PoolDecision(
+        replicas=verdict.replicas,
+        reason=verdict.reason,
+        winner=won.signal.key if won else None,
+        message=because(case.said, won, current=case.current, replicas=verdict.replicas, reason=verdict.reason),
+        metrics_available=case.stages <= {Stage.FRESH},
+        limited=verdict.limited,
+        at=case.now,
+        proposals=_rows(case),
+    )
+
+
+def _rows(case: _Case) -> tuple[Proposal, ...]:
+    return tuple(row_for(opinion) for opinion in case.said)

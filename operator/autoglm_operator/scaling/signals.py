@@ -1,21 +1,45 @@
 """From a pool's readings to the size that each of its signals asks for.
 
-Each signal is an AverageValue metric of autoscaling/v2 in int64 thousandths: the size is ceil(usage / target) unless
-usage / (target * replicas) is within the tolerance. Where upstream divides by status.replicas, which counts surge pods
-and so shrinks in mid-rollout (kubernetes #123296), this divides by the replicas asked for.
+| signal                                             | asks for                                                 |
+|----------------------------------------------------|----------------------------------------------------------|
+| TokenDemand                                        | the fewest replicas that carry the demand, see `demand`  |
+| QueuedQueriesPerReplica, Concurrency, Prometheus,  | AverageValue of autoscaling/v2                           |
+| KafkaLag                                           |                                                          |
+| Concurrency without a target                       | slots in use at 85 %; what waits is TokenDemand's matter |
+| KVCacheUse, GPUMemory (KVBlocks), GPUUtilization   | ready * use / target; more only after two windows        |
+| GPUMemory (Device)                                 | the same, and only ever more                             |
+| FirstTokenLatency, PerTokenLatency                 | a step more after two windows; only ever more            |
+
+AverageValue works in int64 thousandths: the size is ceil(usage / target) unless usage / (target * replicas) is within
+the tolerance. Where upstream divides by status.replicas, which counts surge pods and so shrinks in mid-rollout
+(kubernetes #123296), this divides by the replicas asked for.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, NamedTuple
 
 from autoglm_api.schema import milli_units
-from autoglm_api.spec import Signal, SignalType
+from autoglm_api.signals import LATENCIES, SHARES
+from autoglm_api.spec import MemorySource, Signal, SignalType
+from autoglm_operator.scaling.capacity import Capacity
+from autoglm_operator.scaling.demand import GROW_SHARE, SHRINK_SHARE, DemandState, Need, Supply, need, size_for
+from autoglm_operator.scaling.feedback import Watch, holds, is_over, latency_floor, step_from, stepped, watched
 from autoglm_operator.scaling.model import NOT_READ, Load
-from autoglm_operator.scaling.readings import AtLeast, NoData, Reading, total
+from autoglm_operator.scaling.observation import Observation
+from autoglm_operator.scaling.outage import Stage
+from autoglm_operator.scaling.readings import AtLeast, Fresh, NoData, Reading, total
 from autoglm_operator.scaling.rules import Tolerance
 
-MAX_INT32 = 2**31 - 1
+MAX_INT32: Final = 2**31 - 1
+SLOT_SHARE: Final = 0.85
+"""Share of its slots that a pool uses, by Concurrency without a target and after it has shrunk."""
+DEFAULT_PERCENT: Final = 80
+_UNKNOWN_SLOTS: Final = 6
+_FUTILE: Final = 0.98
+"""A step that leaves more than this share of a device's memory in use has not helped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +48,40 @@ class Opinion:
 
     signal: Signal
     target_milli: int
+    """What one replica should carry; 0: unknown."""
     reading: Reading
     proposal: int | None
-    """The size asked for; None without data, never below the current size from part of the data."""
+    """The size asked for; None: no opinion. Never below the current size from part of the data."""
+    stage: Stage = Stage.FRESH
+    fits: int = 0
+    """Smallest size at which the signal's figure stays within its target if the same load falls on fewer replicas."""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """What signals may know of the pool beside its load."""
+
+    current: int
+    ready: int
+    now: datetime
+    tolerance: Tolerance
+    startup_seconds: float = 120.0
+    concurrency: int = 0
+    capacity: Capacity | None = None
+    demand: DemandState = DemandState()  # noqa: RUF009 - immutable
+
+    @property
+    def supply(self) -> Supply:
+        """What serves now and soon."""
+        return Supply(self.ready, max(0, self.current - self.ready), self.startup_seconds)
+
+
+class Said(NamedTuple):
+    """What all signals say, and what is to be remembered of the watched ones."""
+
+    opinions: tuple[Opinion, ...]
+    watches: dict[str, Watch]
 
 
 def average_value_replicas(usage_milli: int, target_milli: int, current: int, tolerance: Tolerance) -> int:
@@ -37,9 +92,15 @@ def average_value_replicas(usage_milli: int, target_milli: int, current: int, to
     return min(math.ceil(float(usage_milli) / float(target_milli)), MAX_INT32)
 
 
-def opinions(signals: Sequence[Signal], load: Load, current: int, tolerance: Tolerance) -> tuple[Opinion, ...]:
+def opinions(signals: Sequence[Signal], seen: Observation, pool: Pool, watches: Mapping[str, Watch]) -> Said:
     """Return what each signal asks for, in the order of the signals."""
-    return tuple(_opinion(signal, load, current, tolerance) for signal in signals)
+    said, remembered = [], {}
+    for signal in signals:
+        opinion, watch = _opinion(signal, seen.load, pool, watches.get(signal.key, Watch()))
+        said.append(replace(opinion, stage=seen.stage_of(signal)))
+        if watch is not None:
+            remembered[signal.key] = watch
+    return Said(tuple(said), remembered)
 
 
 def winner(said: Sequence[Opinion]) -> Opinion | None:
@@ -48,13 +109,64 @@ def winner(said: Sequence[Opinion]) -> Opinion | None:
     return max(proposing, key=lambda opinion: opinion.proposal or 0, default=None)
 
 
-def _opinion(signal: Signal, load: Load, current: int, tolerance: Tolerance) -> Opinion:
+def token_need(load: Load, pool: Pool) -> Need | None:
+    """Return the tokens/s that the pool must carry; None without data or a capacity."""
+    return None if pool.capacity is None else need(load, pool.demand, pool.supply, pool.capacity.milli)
+
+
+def _opinion(signal: Signal, load: Load, pool: Pool, watch: Watch) -> tuple[Opinion, Watch | None]:
+    if signal.type is SignalType.TOKEN_DEMAND:
+        return _token_demand(signal, load, pool), None
+    if signal.type in LATENCIES:
+        return _latency(signal, load, pool, watch)
+    if signal.type in SHARES:
+        return _share(signal, load, pool, watch)
+    return _average_value(signal, load, pool), None
+
+
+def _token_demand(signal: Signal, load: Load, pool: Pool) -> Opinion:
+    asked = token_need(load, pool)
+    if asked is None or pool.capacity is None:
+        note = "" if isinstance(load.offered_tokens, NoData) else "no replica's capacity is known yet"
+        return Opinion(signal, 0, load.offered_tokens, None, note=note)
+    mu = pool.capacity.milli
+    grown, shrunk = size_for(asked.milli, mu, GROW_SHARE), size_for(asked.milli, mu, SHRINK_SHARE)
+    reading = total(load.offered_tokens, load.queued_tokens)
+    sizes = grown if grown > pool.current else min(shrunk, pool.current)
+    proposal = max(sizes, pool.current) if not isinstance(reading, Fresh) else sizes
+    return Opinion(signal, mu, _figure(reading, asked.milli), proposal, note=_parts(asked))
+
+
+def _figure(reading: Reading, milli: int) -> Reading:
+    return replace(reading, milli=milli) if isinstance(reading, AtLeast) else Fresh(milli)
+
+
+def _parts(asked: Need) -> str:
+    level, margin, backlog = (round(part / 1000) for part in (asked.level, asked.margin, asked.backlog))
+    return f"{level} tokens/s arrive, {margin} may come on top, {backlog} for what waits"
+
+
+def _average_value(signal: Signal, load: Load, pool: Pool) -> Opinion:
+    if signal.type is SignalType.CONCURRENCY and signal.target is None:
+        return _slots(signal, load, pool)
     target = milli_units(signal.target or 1)
-    reading = _reading(signal, load)
-    return Opinion(signal, target, reading, _proposal(reading, target, current, tolerance))
+    reading = _counted(signal, load)
+    slots = pool.concurrency * 1000 * SLOT_SHARE if signal.type is SignalType.CONCURRENCY else 0
+    fits = math.ceil(reading.milli / slots) if slots and not isinstance(reading, NoData) else 0
+    return Opinion(signal, target, reading, _proposal(reading, target, pool), fits=fits)
 
 
-def _reading(signal: Signal, load: Load) -> Reading:
+def _slots(signal: Signal, load: Load, pool: Pool) -> Opinion:
+    target = round((pool.concurrency or _UNKNOWN_SLOTS) * 1000 * SLOT_SHARE)
+    # What waits is no use of slots, but it must be known: a pool whose queue is unknown must not shrink.
+    reading = load.in_flight
+    if isinstance(reading, Fresh) and not isinstance(load.queued, Fresh):
+        reading = AtLeast(reading.milli, load.queued.problem, load.queued.detail)
+    fits = 0 if isinstance(reading, NoData) else math.ceil(reading.milli / target)
+    return Opinion(signal, target, reading, _proposal(reading, target, pool), fits=fits)
+
+
+def _counted(signal: Signal, load: Load) -> Reading:
     match signal.type:
         case SignalType.QUEUED_QUERIES_PER_REPLICA:
             return load.queued
@@ -64,8 +176,60 @@ def _reading(signal: Signal, load: Load) -> Reading:
             return load.signals.get(signal.key, NOT_READ)
 
 
-def _proposal(reading: Reading, target_milli: int, current: int, tolerance: Tolerance) -> int | None:
+def _proposal(reading: Reading, target_milli: int, pool: Pool) -> int | None:
     if isinstance(reading, NoData):
         return None
-    asked = average_value_replicas(reading.milli, target_milli, current, tolerance)
-    return max(asked, current) if isinstance(reading, AtLeast) else asked
+    asked = average_value_replicas(reading.milli, target_milli, pool.current, pool.tolerance)
+    return max(asked, pool.current) if isinstance(reading, AtLeast) else asked
+
+
+def _latency(signal: Signal, load: Load, pool: Pool, watch: Watch) -> tuple[Opinion, Watch]:
+    target = (signal.target_milliseconds or 1) * 1000
+    reading = load.signals.get(signal.key, NOT_READ)
+    if not _tells(reading, target) or isinstance(reading, NoData):
+        return Opinion(signal, target, reading, None), watch
+    watch = watched(watch, reading.milli, target, pool.now)
+    watch = stepped(watch, reading.milli, step_from(pool.current), pool.startup_seconds, pool.now)
+    fits = latency_floor(watch, reading.milli, target, pool.ready)
+    proposal = max(pool.current, watch.granted) if holds(watch) else None
+    note = "" if proposal is None else "the target is not kept, or not for long enough yet"
+    return Opinion(signal, target, reading, proposal, fits=fits, note=note), watch
+
+
+def _share(signal: Signal, load: Load, pool: Pool, watch: Watch) -> tuple[Opinion, Watch]:
+    target = (signal.target_percent or DEFAULT_PERCENT) * 1000
+    reading = load.signals.get(signal.key, NOT_READ)
+    if not _tells(reading, target) or isinstance(reading, NoData):
+        return Opinion(signal, target, reading, None), watch
+    watch = watched(watch, reading.milli, target, pool.now)
+    asked = math.ceil(round(pool.ready * reading.milli / target, 6))
+    if signal.source is MemorySource.DEVICE:
+        return _device(Opinion(signal, target, reading, None), asked, load, pool, watch)
+    close = pool.ready == pool.current and pool.tolerance.covers(reading.milli / target)
+    grown = max(pool.current, asked) if is_over(watch, pool.now) and not close else pool.current
+    proposal = grown if close or asked >= pool.current or isinstance(reading, AtLeast) else asked
+    return Opinion(signal, target, reading, proposal, fits=asked), watch
+
+
+def _device(opinion: Opinion, asked: int, load: Load, pool: Pool, watch: Watch) -> tuple[Opinion, Watch]:
+    """Return the opinion of memory that engines take in advance: a step at a time, as long as steps help."""
+    milli = 0 if isinstance(opinion.reading, NoData) else opinion.reading.milli
+    due = stepped(watch, milli, asked, pool.startup_seconds, pool.now)
+    useless = due is not watch and watch.granted > 0 and milli >= watch.stepped_milli * _FUTILE
+    if milli > opinion.target_milli and (useless or _is_idle(load)):
+        watch = replace(watch, is_futile=True)
+    elif not watch.is_futile:
+        watch = due
+    if watch.is_futile:
+        note = "device memory is high whatever the load, because engines take it in advance; use source KVBlocks"
+        return replace(opinion, note=note), watch
+    return replace(opinion, proposal=max(pool.current, watch.granted) if watch.granted else None), watch
+
+
+def _is_idle(load: Load) -> bool:
+    return total(load.queued, load.in_flight) == Fresh(0)
+
+
+def _tells(reading: Reading, target_milli: int) -> bool:
+    """Tell whether a figure can be used: part of it only if that part is already over the target."""
+    return isinstance(reading, Fresh) or (isinstance(reading, AtLeast) and reading.milli > target_milli)

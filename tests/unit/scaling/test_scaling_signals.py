@@ -1,14 +1,23 @@
+from datetime import timedelta
+
 import pytest
 
 from autoglm_api.spec import Signal, SignalType
 from autoglm_operator.scaling.model import Load
+from autoglm_operator.scaling.observation import observe
 from autoglm_operator.scaling.readings import AtLeast, Fresh, NoData, Problem, Reading, total
 from autoglm_operator.scaling.rules import Tolerance
-from autoglm_operator.scaling.signals import MAX_INT32, average_value_replicas, opinions, winner
+from autoglm_operator.scaling.signals import MAX_INT32, Opinion, Pool, average_value_replicas, opinions, winner
+from support.scaling_times import at
 
 STALE = NoData(Problem.STALE, "old")
 QUEUED = Signal(type=SignalType.QUEUED_QUERIES_PER_REPLICA, target=4)
 CONCURRENCY = Signal(type=SignalType.CONCURRENCY, target=6)
+
+
+def opinions_of(signals: list[Signal], load: Load, current: int) -> tuple[Opinion, ...]:
+    pool = Pool(current, current, at(0), Tolerance())
+    return opinions(signals, observe(signals, load, {}, at(0), timedelta(seconds=300)), pool, {}).opinions
 
 
 @pytest.mark.parametrize(
@@ -53,18 +62,18 @@ def test_a_sum_is_complete_only_if_every_part_is(parts: tuple[Reading, ...], who
 
 
 def test_concurrency_counts_what_waits_and_what_runs() -> None:
-    said = opinions([QUEUED, CONCURRENCY], Load(Fresh(5_000), Fresh(20_000)), 2, Tolerance())
+    said = opinions_of([QUEUED, CONCURRENCY], Load(Fresh(5_000), Fresh(20_000)), 2)
     assert [opinion.proposal for opinion in said] == [2, 5]
     assert winner(said) is said[1]
 
 
 def test_part_of_the_load_may_raise_the_size_but_not_lower_it() -> None:
-    small = opinions([CONCURRENCY], Load(STALE, Fresh(1_000)), 4, Tolerance())
-    big = opinions([CONCURRENCY], Load(STALE, Fresh(60_000)), 4, Tolerance())
+    small = opinions_of([CONCURRENCY], Load(STALE, Fresh(1_000)), 4)
+    big = opinions_of([CONCURRENCY], Load(STALE, Fresh(60_000)), 4)
     assert (small[0].proposal, big[0].proposal) == (4, 10)
 
 
 def test_nothing_known_proposes_nothing() -> None:
-    said = opinions([QUEUED, CONCURRENCY], Load(STALE, STALE), 4, Tolerance())
+    said = opinions_of([QUEUED, CONCURRENCY], Load(STALE, STALE), 4)
     assert [opinion.proposal for opinion in said] == [None, None]
     assert winner(said) is None
