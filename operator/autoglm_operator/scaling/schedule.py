@@ -101,17 +101,21 @@ def _windows(schedule: Schedule, first: datetime, last: datetime) -> Iterator[_W
     zone = _zone(schedule.time_zone)
     if zone is None:
         return
-    start, end = time.fromisoformat(schedule.start), time.fromisoformat(schedule.end)
     day, final = first.astimezone(zone).date() - _DAY, last.astimezone(zone).date()
     while day <= final:
         if _starts_on(schedule, day):
-            closing = day if end > start else day + _DAY
-            yield _Window(
-                _moment(datetime.combine(day, start, zone)),
-                _moment(datetime.combine(closing, end, zone).replace(fold=1)),
-                schedule,
-            )
+            yield _Window(*_span(zone, day, schedule.start, schedule.end), schedule)
         day += _DAY
+
+
+@lru_cache(maxsize=4096)
+def _span(zone: ZoneInfo, day: date, start: str, end: str) -> tuple[datetime, datetime]:
+    opening, closing = time.fromisoformat(start), time.fromisoformat(end)
+    last_day = day if closing > opening else day + _DAY
+    return (
+        _moment(datetime.combine(day, opening, zone)),
+        _moment(datetime.combine(last_day, closing, zone).replace(fold=1)),
+    )
 
 
 def _starts_on(schedule: Schedule, day: date) -> bool:
