@@ -3,11 +3,16 @@
 import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final, Self
 
 from autoglm_operator.scaling.kpa.window import Bucket, recorded
 
 TICK: Final = timedelta(seconds=2)
+CONCURRENCY_TOTAL: Final = 100.0
+RPS_TOTAL: Final = 200.0
+MIN_TARGET: Final = 0.01
+ACTIVATOR_CAPACITY: Final = 100.0
+MIN_ACTIVATORS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,11 @@ class Profile:
     scale_down_delay: timedelta = timedelta(0)
     target_burst_capacity: float = 211.0
     reachable: bool = True
+
+    @classmethod
+    def of(cls, total: float, utilization: float = 0.7, **settings: Any) -> Self:
+        """Return a profile whose target is the total (queries at once, or queries/s) times the utilisation."""
+        return cls(target=max(MIN_TARGET, total * utilization), total=total, **settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +62,21 @@ def started(ready: int, now: datetime) -> Memory:
 def decide(
     stable: float | None, panic: float | None, ready: int, profile: Profile, memory: Memory, now: datetime
 ) -> tuple[Scale, Memory]:
-    """Return the size for the averages of both windows (totals over all pods), and the memory for the next tick."""
-    if stable is None or panic is None:
+    """Return the size for the averages of both windows (totals over all pods), and the memory for the next tick.
+
+    `stable` None means no data: the size is kept and nothing is remembered. A `panic` window without data while the
+    stable one has some counts as 0, as upstream.
+
+    | panicking | wanted/ready of the panic window | panicked longer than the stable window | then           |
+    |-----------|----------------------------------|----------------------------------------|----------------|
+    | no        | below the threshold              | -                                      | stable         |
+    | any       | at or above the threshold        | -                                      | panic, renewed |
+    | yes       | below                            | no                                     | panic          |
+    | yes       | below                            | yes                                    | stable         |
+    """
+    if stable is None:
         return Scale(None, 0.0, memory.panic_at is not None), memory
+    panic = panic or 0.0
     pods = max(1.0, float(ready))
     wanted_stable, wanted_panic = math.ceil(stable / profile.target), math.ceil(panic / profile.target)
     memory = _panicked(memory, profile, now, is_over=wanted_panic / pods >= profile.panic_threshold)
@@ -68,8 +90,11 @@ def decide(
 
 
 def activators(ready: int, profile: Profile) -> int:
-    """Return how many activators stand in the path: at least 2."""
-    return max(2, math.ceil((ready * profile.total + profile.target_burst_capacity) / 100.0))
+    """Return how many activators stand in the path: at least 2, and no more when none is wanted in it."""
+    if profile.target_burst_capacity == 0:
+        return MIN_ACTIVATORS
+    to_cover = ready * profile.total + max(0.0, profile.target_burst_capacity)
+    return max(MIN_ACTIVATORS, math.ceil(to_cover / ACTIVATOR_CAPACITY))
 
 
 def _rated(wanted: int, pods: float, profile: Profile) -> int:

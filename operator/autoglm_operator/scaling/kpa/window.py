@@ -2,9 +2,16 @@
 
 import math
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Final, NamedTuple
 
+STABLE_WINDOW: Final = timedelta(seconds=60)
+PANIC_PERCENT: Final = 10.0
+_BUCKET: Final = timedelta(seconds=1)
 _DIGITS: Final = 6
+_MIN_SMOOTHING: Final = 0.2
+_WEIGHT_LEFT_OUT: Final = 1 - 0.9999
+"""Weight of an exponential average that may lie outside its window."""
 
 
 class Bucket(NamedTuple):
@@ -12,6 +19,33 @@ class Bucket(NamedTuple):
 
     second: int
     value: float
+
+
+class Averages(NamedTuple):
+    """Totals over all pods: the average of the stable window and of the panic window."""
+
+    stable: float
+    panic: float
+
+
+def panic_window(stable: timedelta = STABLE_WINDOW, percent: float = PANIC_PERCENT) -> timedelta:
+    """Return the length of the panic window: a share of the stable one, at least one bucket."""
+    return max(stable * (percent / 100), _BUCKET)
+
+
+def averages(
+    buckets: Sequence[Bucket], now: int, *, stable: timedelta = STABLE_WINDOW, panic: timedelta | None = None
+) -> Averages | None:
+    """Return both averages; None when the stable window has no data at all.
+
+    A panic window without data while the stable one has some counts as no load: upstream asks only the stable window
+    whether it is empty.
+    """
+    whole = window_average(buckets, now, _buckets_of(stable))
+    if whole is None:
+        return None
+    short = window_average(buckets, now, _buckets_of(panic or panic_window(stable)))
+    return Averages(whole, short or 0.0)
 
 
 def window_average(buckets: Sequence[Bucket], now: int, window: int) -> float | None:
@@ -31,12 +65,35 @@ def window_average(buckets: Sequence[Bucket], now: int, window: int) -> float | 
     return _floored(total / min(last - first + 1, window - silent))
 
 
+def exponential_average(buckets: Sequence[Bucket], now: int, window: int) -> float | None:
+    """Return Knative's weighted alternative; None when nothing was recorded in the last `window` seconds.
+
+    Each second back weighs 1 - c of the one after it, with c = max(1 - 0.0001^(1/window), 0.2). Seconds without data,
+    the silent ones since the last bucket too, count as zeros.
+    """
+    if not buckets or now - buckets[-1].second > window:
+        return None
+    last, first = buckets[-1].second, _first_of_run(buckets, window)
+    silent = max(0, now - last)
+    smoothing = max(1 - math.pow(_WEIGHT_LEFT_OUT, 1 / window), _MIN_SMOOTHING)
+    oldest = max(first, last - (window - silent) + 1)
+    return sum(
+        bucket.value * smoothing * math.pow(1 - smoothing, silent + last - bucket.second)
+        for bucket in buckets
+        if bucket.second >= oldest
+    )
+
+
 def recorded(maxima: tuple[Bucket, ...], index: int, value: float, size: int) -> tuple[Bucket, ...]:
     """Return the descending maxima of the last `size` indexes with one more value; the first is the maximum."""
     kept = [entry for entry in maxima if entry.value > value and index - entry.second < size]
     if kept and kept[-1].second == index:
         return tuple(kept)
     return (*kept, Bucket(index, value))
+
+
+def _buckets_of(window: timedelta) -> int:
+    return math.ceil(window / _BUCKET)
 
 
 def _first_of_run(buckets: Sequence[Bucket], window: int) -> int:
