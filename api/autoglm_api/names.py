@@ -241,6 +241,15 @@ def pool_scale_name(deployment: str, pool: str) -> str:
     return bounded_name(deployment, pool)
 
 
+def may_be_child(deployment: str, child: str) -> bool:
+    """Tell whether an object of that name may be a child of a resource: names begin with its, which may be cut.
+
+    >>> may_be_child("shop", "shop-light-0a1b2c3d"), may_be_child("shop", "store-light-0a1b2c3d")
+    (True, False)
+    """
+    return child.startswith(deployment[: _NAME_LIMIT - 2 * (_HASH_CHARS + 1)])
+
+
 def scaling_state_name(deployment: str) -> str:
     """Name of the ConfigMap with what the scaling engine remembers."""
     return bounded_name(deployment, "scaling")

@@ -126,9 +126,10 @@ def binding_of(kind: str, user: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def crd(installable: Cluster) -> Cluster:
-    """The control plane with the CRD; other modules remove it."""
-    installable.apply((REPOSITORY / "crds" / f"{names.GROUP}_{names.PLURAL}.yaml").read_text())
-    installable.kubectl("wait", "--for=condition=Established", f"crd/{names.CRD_NAME}")
+    """The control plane with the CRDs; other modules remove them."""
+    for plural in (names.PLURAL, names.SCALE_PLURAL):
+        installable.apply((REPOSITORY / "crds" / f"{names.GROUP}_{plural}.yaml").read_text())
+        installable.kubectl("wait", "--for=condition=Established", f"crd/{plural}.{names.GROUP}")
     return installable
 
 
@@ -171,7 +172,8 @@ class World:
 
     def children(self) -> set[str]:
         """Return all children as kind/name."""
-        return {f"{one['kind']}/{one['metadata']['name']}" for one in self.find(CHILD_KINDS)}
+        found = self.find(f"{CHILD_KINDS},{names.SCALE_PLURAL}")
+        return {f"{one['kind']}/{one['metadata']['name']}" for one in found}
 
     def workers(self, pool: str) -> list[dict[str, Any]]:
         """Return the worker Deployments of a pool, oldest first."""

@@ -9,13 +9,14 @@ from autoglm_operator.core.configmaps import engine_config_for, gateway_config_f
 from autoglm_operator.core.deployment import Deployment
 from autoglm_operator.core.gateway import gateway_deployment_for
 from autoglm_operator.core.keys import JSON, ChildRef
+from autoglm_operator.core.pool_scale import POOL_SCALE, is_external, pool_scale_for, scale_ref
 from autoglm_operator.core.pools import PoolPlan
 from autoglm_operator.core.services import gateway_service_for, revision_service_for
 from autoglm_operator.core.settings import Images
 from autoglm_operator.core.workers import worker_deployment_for
 
 DEPLOYMENT = "Deployment"
-KINDS = ("ConfigMap", "ServiceAccount", "Role", "RoleBinding", "Service", "PodDisruptionBudget", DEPLOYMENT)
+KINDS = ("ConfigMap", "ServiceAccount", "Role", "RoleBinding", "Service", "PodDisruptionBudget", POOL_SCALE, DEPLOYMENT)
 """Kinds of children, in the order in which they are written: what pods need comes before them."""
 
 _REVISION_KINDS = ("ConfigMap", "Service", DEPLOYMENT)
@@ -47,16 +48,19 @@ def _pool_children(deployment: Deployment, plan: PoolPlan, images: Images) -> li
         engine_config_for(deployment, pool, revision),
         *(revision_service_for(deployment, pool.name, one) for one in plan.rollout.sizes),
         pool_budget_for(deployment, pool.name),
+        *([pool_scale_for(deployment, pool)] if is_external(pool) else []),
         worker_deployment_for(deployment, pool, revision, images),
     ]
 
 
 def sizes_of(deployment: Deployment, pools: Iterable[PoolPlan]) -> Mapping[ChildRef, int]:
-    """Return the size of every Deployment that stays."""
+    """Return the size of every Deployment that stays, and of every AutoGLMPoolScale that has none yet."""
     sizes = {ChildRef(DEPLOYMENT, names.gateway_name(deployment.name)): deployment.spec.gateway.replicas}
     for plan in pools:
         for revision, size in plan.rollout.sizes.items():
             sizes[ChildRef(DEPLOYMENT, names.revision_name(deployment.name, plan.pool.name, revision))] = size
+        if is_external(plan.pool) and plan.sizing.asked is None:
+            sizes[scale_ref(deployment, plan.pool)] = plan.desired
     return sizes
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from autoglm_operator.core.conflicts import Dispute
 from autoglm_operator.core.keys import ChildRef
 from autoglm_operator.scaling.model import PoolDecision
 
@@ -15,6 +16,8 @@ class Memory:
     """Last decision per pool."""
     refusals: Mapping[ChildRef, str] = field(default_factory=dict)
     """The API server's sentence per child that it refused."""
+    disputes: Mapping[str, Dispute] = field(default_factory=dict)
+    """Who else keeps changing the size, per pool."""
 
     def decided(self, pool: str, decision: PoolDecision) -> "Memory":
         """Return the memory with a new decision."""

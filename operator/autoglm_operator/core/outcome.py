@@ -7,6 +7,7 @@ from datetime import timedelta
 from autoglm_api.status import Status
 from autoglm_operator.core.keys import JSON, ChildRef, ref_of
 from autoglm_operator.core.memory import Memory
+from autoglm_operator.core.pool_scale import ScaleReport
 from autoglm_operator.core.pools import PoolPlan
 
 
@@ -66,6 +67,8 @@ class Outcome:
     actions: tuple[Action, ...] = ()
     """What differs from that, in the order in which to do it."""
     events: tuple[Event, ...] = ()
+    reports: tuple[ScaleReport, ...] = ()
+    """What is new in the status of AutoGLMPoolScales."""
     pools: Mapping[str, PoolPlan] = field(default_factory=dict)
     """Empty while nothing may be changed (paused, unreadable)."""
     requeue_after: timedelta | None = None

@@ -2,18 +2,15 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final
 
-from autoglm_api.status import ConditionType, Decision, PoolStatus, Reason
-from autoglm_operator.core.conditions import Finding, conditions, finding, timestamp
+from autoglm_api.status import ConditionType, PoolStatus, Reason
+from autoglm_operator.core.conditions import Finding, conditions, finding
 from autoglm_operator.core.deployment import Deployment
 from autoglm_operator.core.memory import Memory
 from autoglm_operator.core.observed import Observed
 from autoglm_operator.core.pools import PoolPlan
 from autoglm_operator.core.problems import Problem
-from autoglm_operator.scaling.model import PoolDecision
-
-_MAX_MESSAGE: Final = 4096
+from autoglm_operator.core.scaling_status import last_decision, scaling_findings
 
 
 def pool_status(
@@ -32,7 +29,11 @@ def pool_status(
     before = next((one for one in deployment.status.pools or () if one.name == name), None)
     decision = memory.decisions.get(name)
     paused = deployment.spec.paused
-    findings = [_ready(plan, problems), _paused() if paused else _progressing(plan), *_scaling(decision)]
+    findings = [
+        _ready(plan, problems),
+        _paused() if paused else _progressing(plan),
+        *scaling_findings(plan.sizing, decision),
+    ]
     return PoolStatus(
         name=name,
         revision=before.revision if paused and before is not None else plan.revision,
@@ -43,7 +44,7 @@ def pool_status(
         conditions=conditions(
             findings, before.conditions if before is not None else None, deployment.identity.generation, now
         ),
-        last_decision=_last_decision(decision, before.last_decision if before is not None else None),
+        last_decision=last_decision(plan.sizing, decision, before.last_decision if before is not None else None, now),
     )
 
 
@@ -68,36 +69,3 @@ def _progressing(plan: PoolPlan) -> Finding:
 
 def _paused() -> Finding:
     return finding(ConditionType.PROGRESSING, False, Reason.PAUSED, "spec.paused is true")
-
-
-def _scaling(decision: PoolDecision | None) -> list[Finding]:
-    """Derive autoscaling/v2's conditions, without figures, which would be written at every tick."""
-    if decision is None:
-        return []
-    fresh, limited = decision.metrics_available, decision.limited
-    reason = Reason.METRICS_FRESH if fresh else Reason.METRICS_MISSING
-    metrics = "all signals have fresh data" if fresh else "a signal has no usable data; the pool does not shrink"
-    limit = "the size is what the signals ask for" if limited is None else f"kept from the proposed size: {limited}"
-    return [
-        finding(ConditionType.METRICS_AVAILABLE, fresh, reason, metrics),
-        finding(ConditionType.SCALING_ACTIVE, fresh, reason, metrics),
-        finding(ConditionType.SCALING_LIMITED, limited is not None, limited or Reason.DESIRED_WITHIN_RANGE, limit),
-    ]
-
-
-def _last_decision(decision: PoolDecision | None, before: Decision | None) -> Decision | None:
-    if decision is None:
-        return before
-    if before is not None and (before.replicas, before.reason, before.winner) == (
-        decision.replicas,
-        decision.reason,
-        decision.winner,
-    ):
-        return before
-    return Decision(
-        replicas=decision.replicas,
-        reason=decision.reason,
-        winner=decision.winner,
-        message=decision.message[:_MAX_MESSAGE],
-        time=timestamp(decision.at),
-    )

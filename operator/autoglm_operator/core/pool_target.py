@@ -37,6 +37,8 @@ def sighting_of(plan: PoolPlan, observed: Observed) -> Sighting:
         current=plan.desired,
         ready=plan.ready,
         rolling_out=plan.rollout.rolling_out,
+        conflict=plan.sizing.conflict,
+        external_replicas=plan.sizing.asked,
         serves=pool.serves,
         weight=pool.weight,
         concurrency=pool.concurrency_per_replica,

@@ -1,19 +1,22 @@
 """One pool as it should be now: its revision, its size, the step of its rollout."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from autoglm_api import names
-from autoglm_api.spec import Pool
+from autoglm_api.spec import Mode, Pool
 from autoglm_api.status import PoolStatus
 from autoglm_operator.core import rollout
+from autoglm_operator.core.conflicts import conflict_of
 from autoglm_operator.core.deployment import Deployment
 from autoglm_operator.core.keys import ChildRef
 from autoglm_operator.core.memory import Memory
 from autoglm_operator.core.observed import Observed
+from autoglm_operator.core.pool_scale import asked_size
 from autoglm_operator.core.revision import revision_of
 from autoglm_operator.core.rollout import RevisionState, RolloutPlan
 from autoglm_operator.core.settings import Images
+from autoglm_operator.core.sizing import Sizing, sizing
 from autoglm_operator.scaling.model import PoolDecision
 
 
@@ -23,34 +26,47 @@ class PoolPlan:
 
     pool: Pool
     revision: str
-    desired: int
-    """Replicas that the pool should have, without the surge of a rollout."""
+    sizing: Sizing
+    """Who decides the size, and what it is."""
     ready: int
     """Replicas that answer, over all revisions."""
     reachable: bool
     """Whether a ready replica is behind a Service, so that a gateway finds it."""
     rollout: RolloutPlan
 
+    @property
+    def desired(self) -> int:
+        """Replicas that the pool should have, without the surge of a rollout."""
+        return self.sizing.desired
+
 
 def pool_plan(deployment: Deployment, pool: Pool, observed: Observed, memory: Memory, images: Images) -> PoolPlan:
     """Decide revision, size and next rollout step of a pool."""
     revision = revision_of(deployment, pool, images)
     states = revision_states(deployment, observed, pool.name)
-    before = next((one for one in deployment.status.pools or () if one.name == pool.name), None)
-    if deployment.spec.paused and before is not None:
-        desired = before.desired_replicas
-    else:
-        desired = desired_size(pool, memory.decisions.get(pool.name), before, states)
+    size = _sizing(deployment, pool, observed, memory, states)
     new = next((one for one in states if one.revision == revision), RevisionState(revision, 0, 0))
     old = [one for one in states if one.revision != revision]
     return PoolPlan(
         pool=pool,
         revision=revision,
-        desired=desired,
+        sizing=size,
         ready=sum(one.ready for one in states),
         reachable=any(one.ready and _has_service(deployment, pool, observed, one.revision) for one in states),
-        rollout=rollout.plan(desired, new, old),
+        rollout=rollout.plan(size.desired, new, old),
     )
+
+
+def _sizing(
+    deployment: Deployment, pool: Pool, observed: Observed, memory: Memory, states: Sequence[RevisionState]
+) -> Sizing:
+    before = next((one for one in deployment.status.pools or () if one.name == pool.name), None)
+    conflict = conflict_of(deployment, pool, observed, memory.disputes.get(pool.name))
+    advised = memory.decisions.get(pool.name)
+    decision = advised if advised is not None and pool.scaling.mode is Mode.INTERNAL and not advised.advisory else None
+    held = desired_size(pool, decision, before, states)
+    found = sizing(pool, held, asked_size(deployment, pool, observed), conflict, before, states)
+    return found if before is None or not deployment.spec.paused else replace(found, desired=before.desired_replicas)
 
 
 def _has_service(deployment: Deployment, pool: Pool, observed: Observed, revision: str) -> bool:

@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from autoglm_operator.core.children import children_of, kept_of, sizes_of
+from autoglm_operator.core.conflicts import disputes_of, truce_left
 from autoglm_operator.core.deployment import Deployment, Invalid
 from autoglm_operator.core.memory import Memory
 from autoglm_operator.core.observed import Observed
 from autoglm_operator.core.outcome import Outcome
+from autoglm_operator.core.pool_scale import reports
 from autoglm_operator.core.pools import PoolPlan, pool_plan
 from autoglm_operator.core.problems import problems
 from autoglm_operator.core.repair import plan
@@ -44,6 +46,7 @@ def blind(deployment: Deployment | Invalid, refusal: str, memory: Memory, now: d
 
 
 def _reconcile(deployment: Deployment, observed: Observed, memory: Memory, now: datetime, images: Images) -> Outcome:
+    memory = replace(memory, disputes=disputes_of(deployment, observed, memory.disputes, now))
     pools = {one.name: pool_plan(deployment, one, observed, memory, images) for one in deployment.spec.pools}
     plans = tuple(pools.values())
     objects = children_of(deployment, plans, images)
@@ -59,8 +62,9 @@ def _reconcile(deployment: Deployment, observed: Observed, memory: Memory, now: 
         objects=objects,
         actions=actions,
         events=events(deployment.status, status, actions),
+        reports=tuple(reports(deployment, ((one.pool, one.desired) for one in plans), observed)),
         pools={} if paused else pools,
-        requeue_after=_CONFLICT_RETRY if taken and not paused else None,
+        requeue_after=_CONFLICT_RETRY if taken and not paused else truce_left(memory.disputes.values(), now),
     )
 
 

@@ -7,6 +7,7 @@ from autoglm_api.status import Condition, ConditionStatus, ConditionType, PoolSt
 from autoglm_operator.core.deployment import condition
 from autoglm_operator.core.outcome import Action, Apply, Delete, Event
 from autoglm_operator.core.repair.plan import is_repair
+from autoglm_operator.core.scaling_status import ADVICE
 
 # The status of these types that is bad news.
 _BAD: Final = {
@@ -49,10 +50,19 @@ def _pools(before: Status, after: Status) -> Iterator[Event]:
 
 def _pool(before: PoolStatus, after: PoolStatus) -> Iterator[Event]:
     if before.desired_replicas != after.desired_replicas:
-        why = f": {after.last_decision.message}" if after.last_decision is not None else ""
-        yield Event("Scaled", f"pool {after.name}: {before.desired_replicas} -> {after.desired_replicas}{why}")
+        yield Event("Scaled", f"pool {after.name}: {before.desired_replicas} -> {after.desired_replicas}{_why(after)}")
+    conflict = condition(after.conditions, ConditionType.SCALING_CONFLICT)
+    known = condition(before.conditions, ConditionType.SCALING_CONFLICT)
+    if conflict is not None and conflict.status != (ConditionStatus.FALSE if known is None else known.status):
+        yield Event(conflict.reason, f"pool {after.name}: {conflict.message}", conflict.status == ConditionStatus.TRUE)
     if before.revision not in (None, after.revision):
         yield Event("RolloutStarted", f"pool {after.name}: revision {before.revision} -> {after.revision}")
+
+
+def _why(pool: PoolStatus) -> str:
+    """Return the decision behind a size; advice is behind none."""
+    decision = pool.last_decision
+    return "" if decision is None or decision.message.startswith(ADVICE) else f": {decision.message}"
 
 
 def _repairs(actions: Iterable[Action]) -> Iterator[Event]:

@@ -106,7 +106,7 @@ class KubernetesAPI:
         WRITES.labels("apply", kind).inc()
 
     async def scale(self, namespace: str, ref: ChildRef, replicas: int) -> None:
-        """Set the replicas of a Deployment through its scale subresource."""
+        """Set the replicas of a child through its scale subresource."""
         body = {
             "apiVersion": "autoscaling/v1",
             "kind": "Scale",
@@ -127,14 +127,17 @@ class KubernetesAPI:
 
     async def apply_status(self, key: ObjectKey, uid: str, status: JSON) -> None:
         """Write the status of the resource with that UID."""
-        body = {
-            "apiVersion": names.API_VERSION,
-            "kind": names.KIND,
-            "metadata": {"name": key.name, "namespace": key.namespace, "uid": uid},
-            "status": status,
-        }
-        await self._apply(CUSTOM.path(key.namespace, key.name, "status"), body, names.FIELD_MANAGER_STATUS)
-        WRITES.labels("status", names.KIND).inc()
+        await self._apply_status(CUSTOM, names.KIND, key, uid, status)
+
+    async def apply_child_status(self, namespace: str, ref: ChildRef, uid: str, status: JSON) -> None:
+        """Write the status of the child with that UID."""
+        await self._apply_status(CHILDREN[ref.kind], ref.kind, ObjectKey(namespace, ref.name), uid, status)
+
+    async def _apply_status(self, resource: Resource, kind: str, key: ObjectKey, uid: str, status: JSON) -> None:
+        metadata = {"name": key.name, "namespace": key.namespace, "uid": uid}
+        body = {"apiVersion": resource.api_version, "kind": kind, "metadata": metadata, "status": status}
+        await self._apply(resource.path(key.namespace, key.name, "status"), body, names.FIELD_MANAGER_STATUS)
+        WRITES.labels("status", kind).inc()
 
     async def create_event(self, namespace: str, body: JSON) -> None:
         """Create an Event; raises ConflictError when one of that name exists."""

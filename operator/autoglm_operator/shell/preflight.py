@@ -9,7 +9,7 @@ from typing import Final
 
 from autoglm_api import names
 from autoglm_operator.shell.api import APIError, KubernetesAPI, RefusedError
-from autoglm_operator.shell.resources import CHILDREN, CUSTOM, PODS, Resource
+from autoglm_operator.shell.resources import AUTOSCALERS, CHILDREN, CUSTOM, PODS, Resource
 
 _log: Final = logging.getLogger(__name__)
 _PAUSE_SECONDS: Final = 2.0
@@ -27,7 +27,7 @@ async def wait_for_access(api: KubernetesAPI, namespaces: tuple[str, ...]) -> No
 
 
 async def _problem(api: KubernetesAPI, namespaces: tuple[str, ...]) -> str | None:
-    for resource in (CUSTOM, *CHILDREN.values(), PODS):
+    for resource in (CUSTOM, *CHILDREN.values(), PODS, AUTOSCALERS):
         for namespace in namespaces or (None,):
             problem = await _listing_problem(api, resource, namespace)
             if problem is not None:
@@ -42,6 +42,7 @@ async def _listing_problem(api: KubernetesAPI, resource: Resource, namespace: st
         return f"the operator may not list {resource.plural}: give its service account the chart's role ({error})"
     except APIError as error:
         if error.status == _NOT_FOUND:
-            return f"the API server knows no {resource.plural}.{resource.group}: install the CRD {names.CRD_NAME}"
+            kind = f"{resource.plural}.{resource.group}"
+            return f"the API server knows no {kind}: install the CRD {kind}"
         return str(error)
     return None

@@ -22,6 +22,7 @@ from autoglm_operator.scaling.model import PoolDecision, PoolTarget
 from autoglm_operator.shell.api import APIError, KubernetesAPI, NamespaceEndsError, NotFoundError, RefusedError
 from autoglm_operator.shell.recorder import Recorder
 from autoglm_operator.shell.resources import CHILDREN, CUSTOM, PODS
+from autoglm_operator.shell.rivals import autoscalers_in
 from autoglm_operator.shell.telemetry import RECONCILE_SECONDS, RECONCILES
 from autoglm_operator.shell.work_queue import Again, Result
 
@@ -124,10 +125,10 @@ class Reconciler:
     async def _observe(self, deployment: Deployment | Invalid) -> Observed:
         key = deployment.identity.key
         ours = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY},{names.LABEL_DEPLOYMENT}={names.label_value(key.name)}"
-        lists = (self._api.list(resource, key.namespace, ours) for resource in (*CHILDREN.values(), PODS))
-        *children, pods = await asyncio.gather(*lists)
+        lists = (self._api.list(resource, key.namespace, ours) for resource in (PODS, *CHILDREN.values()))
+        autoscalers, pods, *children = await asyncio.gather(autoscalers_in(self._api, key.namespace), *lists)
         bodies = [_typed(kind, body) for kind, items in zip(CHILDREN, children, strict=True) for body in items]
-        return observe(deployment.identity.uid, bodies, pods)
+        return observe(deployment.identity.uid, bodies, pods, autoscalers)
 
     async def _unlabelled(self, deployment: Deployment | Invalid, outcome: Outcome) -> Observed:
         """Find objects without our labels that have the name of a child that is to be created."""
@@ -204,6 +205,8 @@ class Reconciler:
         if _differs(outcome.status, live.get("status") or {}):
             written = outcome.status.to_json()
             await self._api.apply_status(deployment.identity.key, deployment.identity.uid, written)
+        for one in outcome.reports:
+            await self._api.apply_child_status(live["metadata"]["namespace"], one.ref, one.uid, one.status.to_json())
         for event in outcome.events:
             await self._recorder.record(deployment.identity, event)
 

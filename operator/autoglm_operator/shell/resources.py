@@ -29,7 +29,10 @@ class Resource(NamedTuple):
 CUSTOM: Final = Resource(names.GROUP, names.VERSION, names.PLURAL)
 PODS: Final = Resource("", "v1", "pods")
 EVENTS: Final = Resource("events.k8s.io", "v1", "events")
+AUTOSCALERS: Final = Resource("autoscaling", "v2", "horizontalpodautoscalers")
+SCALED_OBJECTS: Final = Resource("keda.sh", "v1alpha1", "scaledobjects")
 CHILDREN: Final = {
+    names.SCALE_KIND: Resource(names.GROUP, names.VERSION, names.SCALE_PLURAL),
     "ConfigMap": Resource("", "v1", "configmaps"),
     "Deployment": Resource("apps", "v1", "deployments"),
     "PodDisruptionBudget": Resource("policy", "v1", "poddisruptionbudgets"),

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 import kopf
 
+from autoglm_api import names
 from autoglm_operator.core.keys import ObjectKey
 from autoglm_operator.scaling.model import PoolDecision
 from autoglm_operator.shell import preflight, watches
@@ -47,10 +48,16 @@ class _Operator:
         if self.reconciler.decide(key, pool, decision):
             self.queue.wake(key)
 
+    def wake_owners(self, namespace: str, child: str) -> None:
+        """Wake the resources that may own a child of that name."""
+        for key in self.queue.keys:
+            if key.namespace == namespace and names.may_be_child(key.name, child):
+                self.queue.wake(key)
+
     async def watch(self, namespaces: tuple[str, ...]) -> None:
         """Watch until told to stop; raises WatchEndedError when kopf ends before that."""
         await kopf.operator(
-            registry=watches.registry(self.queue.wake),
+            registry=watches.registry(self.queue.wake, self.wake_owners),
             settings=watches.settings(),
             namespaces=namespaces,
             clusterwide=not namespaces,

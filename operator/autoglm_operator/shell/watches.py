@@ -12,9 +12,11 @@ import kopf
 
 from autoglm_api import names
 from autoglm_operator.core.keys import ObjectKey
-from autoglm_operator.shell.resources import CHILDREN, CUSTOM, PODS, Resource
+from autoglm_operator.shell.resources import AUTOSCALERS, CHILDREN, CUSTOM, PODS, Resource
 
 Wake = Callable[[ObjectKey], None]
+WakeTarget = Callable[[str, str], None]
+"""Wakes the resources of a namespace that may own the object of that name."""
 
 _FIRST_BACKOFF_SECONDS: Final = 0.5
 _LONGEST_BACKOFF_SECONDS: Final = 30.0
@@ -29,13 +31,19 @@ class Forever:
             yield random.uniform(longest / 2, longest)
 
 
-def registry(wake: Wake) -> kopf.OperatorRegistry:
-    """Return the handlers: one for the custom resource, one for each kind of child, one for pods."""
+def registry(wake: Wake, wake_target: WakeTarget) -> kopf.OperatorRegistry:
+    """Return the handlers: one for the custom resource, one for each kind of child, one for pods, one for HPAs.
+
+    KEDA's ScaledObjects are not watched, as their kind may not exist; each comes with an HPA of its own.
+    """
     handlers = kopf.OperatorRegistry()
     kopf.on.login(registry=handlers)(_login)
     kopf.on.event(CUSTOM.group, CUSTOM.version, CUSTOM.plural, registry=handlers)(_own(wake))
     for resource in (*CHILDREN.values(), PODS):
         kopf.on.event(resource.group, resource.version, resource.plural, registry=handlers)(_of_owner(wake))
+    kopf.on.event(AUTOSCALERS.group, AUTOSCALERS.version, AUTOSCALERS.plural, registry=handlers)(
+        _of_autoscaler(wake_target)
+    )
     return handlers
 
 
@@ -81,6 +89,22 @@ def _of_owner(wake: Wake) -> Callable[..., Any]:
             wake(ObjectKey(namespace, owner))
 
     return child_changed
+
+
+def _of_autoscaler(wake_target: WakeTarget) -> Callable[..., Any]:
+    """Return a handler that wakes when an HPA comes, goes or gets another target, but not when its figures change."""
+    targets: dict[str, str] = {}
+
+    async def autoscaler_changed(body: Any, namespace: str, uid: str, type: str | None, **_: Any) -> None:  # noqa: A002
+        before = targets.pop(uid, None)
+        name = str(((body.get("spec") or {}).get("scaleTargetRef") or {}).get("name", ""))
+        if type != "DELETED":
+            targets[uid] = name
+        if type == "DELETED" or before != name:
+            for target in {before or name, name}:
+                wake_target(namespace, target)
+
+    return autoscaler_changed
 
 
 def owners_of(body: Any) -> set[str]:

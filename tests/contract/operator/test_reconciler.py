@@ -38,7 +38,7 @@ def _server(write: tuple[int, Any]) -> Callable[[str, Any], tuple[int, Any]]:
             return (200, {}) if f"{names.PLURAL}/shop/status" in path or "/events" in path else write
         if f"{names.PLURAL}/shop" in path:
             return 200, resource(status={"conditions": [READY]})
-        return (200, {"metadata": {}, "items": []}) if "labelSelector" in path else (404, {"message": "not found"})
+        return (200, {"metadata": {}, "items": []}) if "limit=" in path else (404, {"message": "not found"})
 
     return answer
 

@@ -42,7 +42,7 @@ def test_a_new_deployment_is_scaled_unless_one_replica_is_wanted(world: Simulate
     assert [(scale.ref, scale.replicas) for scale in scales] == [(GATEWAY_DEPLOYMENT, 2)]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != names.SCALE_KIND])
 def test_a_deleted_child_is_created_again(world: SimulatedKubernetes, kind: str) -> None:
     status = converge(world, two_pools())
     world.delete(ChildRef(kind, "shop-gateway"))

@@ -83,9 +83,9 @@ def is_repair(action: Apply) -> bool:
 def _scales(sizes: Mapping[ChildRef, int], observed: Observed, created: set[ChildRef]) -> Iterator[Scale]:
     for ref, size in sizes.items():
         live = observed.children.get(ref)
-        if live is not None and live.owned and not live.deleting and live.replicas != size:
+        if live is not None and live.owned and not live.deleting and (live.replicas != size or not live.sized):
             yield Scale(ref, size, f"{live.replicas} replicas are asked for, {size} are wanted")
-        elif ref in created and size != 1:  # a Deployment without replicas is created with one
+        elif ref in created and (ref.kind != DEPLOYMENT or size != 1):  # the API makes a Deployment with one
             yield Scale(ref, size, f"it is new, {size} replicas are wanted")
 
 

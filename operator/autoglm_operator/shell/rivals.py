@@ -1,0 +1,24 @@
+"""Autoscalers of somebody else: HPAs, and ScaledObjects where KEDA is installed."""
+
+import asyncio
+
+from autoglm_operator.core.keys import JSON
+from autoglm_operator.shell.api import KubernetesAPI, NotFoundError, RefusedError
+from autoglm_operator.shell.resources import AUTOSCALERS, SCALED_OBJECTS
+
+
+async def autoscalers_in(api: KubernetesAPI, namespace: str) -> list[JSON]:
+    """Return every autoscaler of a namespace; raises APIError."""
+    autoscalers, scaled_objects = await asyncio.gather(
+        api.list(AUTOSCALERS, namespace), _scaled_objects(api, namespace)
+    )
+    typed = (("HorizontalPodAutoscaler", autoscalers), ("ScaledObject", scaled_objects))
+    return [{**body, "kind": kind} for kind, bodies in typed for body in bodies]
+
+
+async def _scaled_objects(api: KubernetesAPI, namespace: str) -> list[JSON]:
+    """Return KEDA's objects; a cluster without KEDA, or one that does not let us look, has none."""
+    try:
+        return await api.list(SCALED_OBJECTS, namespace)
+    except (NotFoundError, RefusedError):
+        return []
