@@ -21,6 +21,8 @@ CLASS: Final = ("class", "query_class")
 RATE: Final = "rps"
 SERVICE: Final = "model"
 DISPERSION: Final = "idc_asymptotic"
+MOST_DISPERSION: Final = 15.0
+"""A window's index beyond this comes from its trend, which lies between the windows' rates already."""
 
 
 def read_trace(name: str, lines: Iterable[str], rng: np.random.Generator, *, service: str = "") -> Trace:
@@ -118,5 +120,5 @@ def _from_rates(
     seconds = np.arange(int(at[-1] + (at[-1] - at[0]) / max(1, len(at) - 1)), dtype=np.float64)
     curve, size = np.interp(seconds, at, rate), np.interp(seconds, at, prompt + output)
     dispersion = _figures(name, [row[DISPERSION] for row in chosen]) if DISPERSION in header else None
-    idc = np.interp(seconds, at, dispersion) if dispersion is not None else None
+    idc = np.interp(seconds, at, np.minimum(dispersion, MOST_DISPERSION)) if dispersion is not None else None
     return Trace(f"{name} {service}".strip(), noisy(curve, size, rng, idc))
