@@ -86,6 +86,19 @@ class PoolTarget:
         """The mode in force: a conflict leaves only advice."""
         return Mode.ADVISORY if self.conflict else self.scaling.mode
 
+    def snapshot(self, load: Load) -> PoolSnapshot:
+        """Return the pool with its load: all that a decision may see."""
+        return PoolSnapshot(
+            current=self.current,
+            ready=self.ready,
+            rolling_out=self.rolling_out,
+            load=load,
+            concurrency=self.concurrency,
+            unschedulable=self.unschedulable,
+            unschedulable_seconds=self.unschedulable_seconds,
+            became_ready=self.became_ready,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
