@@ -1,0 +1,76 @@
+"""A place in the queue and what it was asked for. Pure: times are seconds of any one origin."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Generic, NamedTuple, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Tier(StrEnum):
+    """Queue priority, the most urgent first."""
+
+    URGENT = "Urgent"
+    INTERACTIVE = "Interactive"
+    NORMAL = "Normal"
+    BATCH = "Batch"
+
+    @property
+    def above(self) -> "Tier | None":
+        """The tier that a query is promoted to; None above Urgent."""
+        tiers = list(Tier)
+        place = tiers.index(self)
+        return tiers[place - 1] if place else None
+
+
+class TierPolicy(StrEnum):
+    """Who is next between tiers."""
+
+    STRICT = "Strict"
+    WEIGHTED_ROUND_ROBIN = "WeightedRoundRobin"
+
+
+class Order(StrEnum):
+    """Who is next within a tier."""
+
+    SHORTEST_REMAINING = "ShortestRemaining"
+    FAIR = "Fair"
+    ARRIVAL = "Arrival"
+
+
+class TaskType(NamedTuple):
+    """A kind of work that shares the replicas by its coefficient."""
+
+    name: str
+    coefficient: int
+    tier: Tier
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a query brings into the queue."""
+
+    arrived: float
+    deadline: float
+    tier: Tier = Tier.NORMAL
+    task: str = ""
+    tenant: str = ""
+    tokens: float = 0.0
+    """Predicted work: prompt and output tokens."""
+    jump: float = 0.0
+    """Seconds by which the query counts as having arrived earlier (priority jump)."""
+
+
+@dataclass(slots=True, eq=False)
+class Ticket(Generic[Item]):
+    """A place in the queue."""
+
+    item: Item
+    wish: Wish
+    number: int
+    """Order of joining; smaller than all others for one that was sent back."""
+    tier: Tier
+    lane: str = ""
+    gone: bool = False
+    promoted: int = 0
+    key: float = field(default=0.0)

@@ -1,0 +1,88 @@
+"""What the queue promises whatever comes: nobody is lost, nobody is served late, waits are bounded."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoglm_gateway.queueing import Order, Policy, TaskType, Tier, TierPolicy, WaitingLine, Wish
+from autoglm_gateway.queueing.ticket import Ticket
+
+TASKS = (TaskType("a", 3, Tier.NORMAL), TaskType("b", 1, Tier.BATCH))
+POLICIES = st.builds(
+    Policy,
+    tiers=st.sampled_from(TierPolicy),
+    task_types=st.sampled_from([(), TASKS]),
+    order=st.sampled_from(Order),
+    batch_percent=st.integers(0, 50),
+    ageing=st.floats(0, 1000),
+)
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["join", "front", "next", "leave", "expire", "policy"]),
+        st.sampled_from(Tier),
+        st.sampled_from(["a", "b", "c"]),
+        st.floats(0.1, 90),
+        st.integers(0, 1000),
+    ),
+    max_size=60,
+)
+
+
+@given(POLICIES, POLICIES, STEPS)
+def test_everybody_is_served_in_time_or_told_or_has_left_exactly_once(
+    policy: Policy, other: Policy, steps: list[tuple[str, Tier, str, float, int]]
+) -> None:
+    queue: WaitingLine[int] = WaitingLine(policy)
+    deadlines: list[float] = []
+    tickets: list[Ticket[int]] = []
+    ended: list[int] = []
+    now = 0.0
+    for what, tier, name, patience, tokens in steps:
+        now += patience / 10
+        if what in {"join", "front"}:
+            wish = Wish(now, now + patience, tier, name, name, tokens)
+            tickets.append(queue.join(len(deadlines), wish, front=what == "front"))
+            deadlines.append(now + patience)
+        elif what == "next":
+            item = queue.next(now)
+            if item is not None:
+                assert deadlines[item] > now
+                ended.append(item)
+        elif what == "leave" and tickets:
+            ticket = tickets[tokens % len(tickets)]
+            if not ticket.gone:
+                ended.append(ticket.item)
+            queue.leave(ticket)
+        elif what == "expire":
+            late = queue.expired(now)
+            assert all(deadlines[item] <= now for item in late)
+            ended += [item for item in late if item not in ended]
+        else:
+            queue.serve_by(other)
+    ended += [item for item in queue.clear() if item not in ended]
+    assert (sorted(ended), len(queue)) == (list(range(len(deadlines))), 0)
+
+
+@given(st.integers(1, 2000), st.floats(1, 500), st.lists(st.tuples(st.floats(0, 100), st.integers(0, 50)), max_size=40))
+def test_a_long_query_waits_no_longer_than_its_length_allows(
+    tokens: int, rate: float, others: list[tuple[float, int]]
+) -> None:
+    queue: WaitingLine[float] = WaitingLine(Policy(order=Order.SHORTEST_REMAINING, ageing=rate))
+    queue.join(-1.0, Wish(0.0, 1e9, tokens=tokens))
+    for arrived, size in others:
+        queue.join(arrived, Wish(arrived, 1e9, tokens=size))
+    before = []
+    while (item := queue.next(0.0)) != -1.0:
+        assert item is not None
+        before.append(item)
+    assert all(arrived <= tokens / rate + 1e-6 for arrived in before)
+
+
+@given(st.lists(st.integers(1, 9), min_size=2, max_size=5), st.integers(0, 40))
+def test_weighted_turns_are_exact_over_any_cycle(weights: list[int], start: int) -> None:
+    types = tuple(TaskType(str(place), weight, Tier.NORMAL) for place, weight in enumerate(weights))
+    queue: WaitingLine[str] = WaitingLine(Policy(tiers=TierPolicy.WEIGHTED_ROUND_ROBIN, task_types=types))
+    for one in types:
+        for _ in range(sum(weights) + 45):
+            queue.join(one.name, Wish(0.0, 1e9, task=one.name))
+    turns = [queue.next(0.0) for _ in range(start + sum(weights))][start:]
+    assert [turns.count(one.name) for one in types] == weights
