@@ -51,7 +51,7 @@ permission that it puts into them (ConfigMaps and EndpointSlices: get, list, wat
   verbs: [get, list, watch]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, watch]
+  verbs: [list, watch, patch]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]

@@ -78,6 +78,13 @@ class Observed:
             and revision in (None, pod.revision)
         ]
 
+    def pods_of(self, ref: ChildRef) -> list[Pod]:
+        """Return the live pods of a pool revision's Deployment, by its labels; of any other object none."""
+        child = self.children.get(ref)
+        if child is None or names.LABEL_POOL not in child.labels or names.LABEL_REVISION not in child.labels:
+            return []
+        return self.workers(child.labels[names.LABEL_POOL], child.labels[names.LABEL_REVISION])
+
     def gateways(self) -> list[Pod]:
         """Return the live gateway pods."""
         return [pod for pod in self.pods if pod.live and pod.component == names.COMPONENT_GATEWAY]

@@ -14,7 +14,7 @@ from kubernetes.aio import client, config
 
 from autoglm_api import names
 from autoglm_operator.core.keys import JSON, ChildRef, ObjectKey
-from autoglm_operator.shell.resources import CHILDREN, CUSTOM, EVENTS, Resource
+from autoglm_operator.shell.resources import CHILDREN, CUSTOM, EVENTS, PODS, Resource
 from autoglm_operator.shell.telemetry import WRITES
 
 _APPLY: Final = "application/apply-patch+yaml"
@@ -138,6 +138,13 @@ class KubernetesAPI:
         body = {"apiVersion": resource.api_version, "kind": kind, "metadata": metadata, "status": status}
         await self._apply(resource.path(key.namespace, key.name, "status"), body, names.FIELD_MANAGER_STATUS)
         WRITES.labels("status", kind).inc()
+
+    async def annotate_pod(self, namespace: str, name: str, uid: str, annotations: Mapping[str, str | None]) -> None:
+        """Set or (None) remove annotations of the pod with that UID."""
+        patch = {"metadata": {"uid": uid, "annotations": dict(annotations)}}
+        query = {"fieldManager": names.FIELD_MANAGER_SCALE}
+        await self._request("PATCH", PODS.path(namespace, name), query, patch, _MERGE)
+        WRITES.labels("patch", "Pod").inc()
 
     async def create_event(self, namespace: str, body: JSON) -> None:
         """Create an Event; raises ConflictError when one of that name exists."""

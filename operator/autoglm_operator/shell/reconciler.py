@@ -24,6 +24,7 @@ from autoglm_operator.shell.recorder import Recorder
 from autoglm_operator.shell.resources import CHILDREN, CUSTOM, PODS
 from autoglm_operator.shell.rivals import autoscalers_in
 from autoglm_operator.shell.telemetry import RECONCILE_SECONDS, RECONCILES
+from autoglm_operator.shell.victims import Victims
 from autoglm_operator.shell.work_queue import Again, Result
 
 _log: Final = logging.getLogger(__name__)
@@ -33,8 +34,9 @@ _SERVER_FAULT: Final = 500
 class Reconciler:
     """Keeps every resource as its spec says; remembers the last outcome of each."""
 
-    def __init__(self, api: KubernetesAPI, recorder: Recorder, images: Images) -> None:
+    def __init__(self, api: KubernetesAPI, recorder: Recorder, images: Images, victims: Victims | None = None) -> None:
         self._api = api
+        self._victims = victims or Victims(api)
         self._recorder = recorder
         self._images = images
         self._memories: dict[ObjectKey, Memory] = {}
@@ -95,7 +97,7 @@ class Reconciler:
         except RefusedError as error:
             await self._report(deployment, live, blind(deployment, error.sentence, memory, datetime.now(UTC)))
             raise
-        refusals = await self._act(key, outcome.actions)
+        refusals = await self._act(key, observed, outcome.actions)
         if refusals != memory.refusals:
             memory = replace(memory, refusals=refusals)
             outcome = replace(self._decide(deployment, observed, memory), actions=outcome.actions)
@@ -147,7 +149,7 @@ class Reconciler:
     def _decide(self, deployment: Deployment | Invalid, observed: Observed, memory: Memory) -> Outcome:
         return reconcile(deployment, observed, memory, datetime.now(UTC), self._images)
 
-    async def _act(self, key: ObjectKey, actions: tuple[Action, ...]) -> dict[ChildRef, str]:
+    async def _act(self, key: ObjectKey, observed: Observed, actions: tuple[Action, ...]) -> dict[ChildRef, str]:
         """Do everything in order; return what the API server refused. A refusal does not stop the rest.
 
         A server that fails, or a webhook of it, stops the rest but not the report: the status must not stay what it
@@ -159,7 +161,7 @@ class Reconciler:
                 continue
             _log.info("%s: %s %s, because %s", key, type(action).__name__.lower(), action.ref, action.because)
             try:
-                await self._do(key.namespace, action)
+                await self._do(key.namespace, observed, action)
             except RefusedError as error:
                 _log.warning("%s: %s was refused: %s", key, action.ref, error)
                 refusals[action.ref] = error.sentence
@@ -171,11 +173,12 @@ class Reconciler:
                 break
         return refusals
 
-    async def _do(self, namespace: str, action: Action) -> None:
+    async def _do(self, namespace: str, observed: Observed, action: Action) -> None:
         match action:
             case Apply():
                 await self._api.apply(action.body, action.uid)
             case Scale():
+                await self._victims.mark(namespace, observed.pods_of(action.ref), action.replicas)
                 await self._api.scale(namespace, action.ref, action.replicas)
             case Delete():
                 await self._api.delete(namespace, action.ref, action.uid)
