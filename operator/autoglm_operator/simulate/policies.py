@@ -37,6 +37,14 @@ _HERE: Final = "autoglm_operator.simulate"
 POLICIES: Final[dict[str, str]] = {
     "ours": f"{_HERE}.ours:ours",
     "static": f"{_HERE}.static:static_peak",
+    "hpa-utilization": f"{_HERE}.baselines.hpa:hpa_utilization",
+    "hpa-token-rate": f"{_HERE}.baselines.hpa:hpa_token_rate",
+    "hpa-concurrency": f"{_HERE}.baselines.hpa:hpa_concurrency",
+    "kpa": f"{_HERE}.baselines.knative:knative",
+    "wva": f"{_HERE}.baselines.wva:wva",
+    "dynamo": f"{_HERE}.baselines.dynamo:dynamo",
+    "dynamo-trend": f"{_HERE}.baselines.dynamo:dynamo_trend",
+    "ray-serve": f"{_HERE}.baselines.ray_serve:ray_serve",
 }
 
 

@@ -4,7 +4,7 @@ Facts: knative serving v0.51 pkg/autoscaler (scaling/autoscaler.go, aggregation/
 pkg/reconciler/autoscaling/kpa. What is the same and what differs: docs/reference/scaling-differences.md.
 """
 
-from autoglm_operator.scaling.kpa.decide import Memory, Profile, Scale, activators, decide, started
+from autoglm_operator.scaling.kpa.decide import TICK, Memory, Profile, Scale, activators, decide, started
 from autoglm_operator.scaling.kpa.window import (
     Averages,
     Bucket,
@@ -16,6 +16,7 @@ from autoglm_operator.scaling.kpa.window import (
 from autoglm_operator.scaling.kpa.zero import Activity, LastStep, Path, ZeroRules, bounded, last_step
 
 __all__ = [
+    "TICK",
     "Activity",
     "Averages",
     "Bucket",
