@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Generic
 
+from autoglm_api.keys import Tier
 from autoglm_gateway.queueing.orders import Lane, lane
-from autoglm_gateway.queueing.ticket import Item, Order, TaskType, Ticket, Tier, TierPolicy, Wish
+from autoglm_gateway.queueing.ticket import Item, Order, TaskType, Ticket, TierPolicy, Wish
 from autoglm_gateway.queueing.turns import StrictTurns, Turns, WeightedTurns, coefficients
 
 AGEING_TOKENS_PER_SECOND: Final = 50.0

@@ -4,23 +4,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
+from autoglm_api.keys import Tier
+
 Item = TypeVar("Item")
-
-
-class Tier(StrEnum):
-    """Queue priority, the most urgent first."""
-
-    URGENT = "Urgent"
-    INTERACTIVE = "Interactive"
-    NORMAL = "Normal"
-    BATCH = "Batch"
-
-    @property
-    def above(self) -> "Tier | None":
-        """The tier that a query is promoted to; None above Urgent."""
-        tiers = list(Tier)
-        place = tiers.index(self)
-        return tiers[place - 1] if place else None
 
 
 class TierPolicy(StrEnum):

@@ -11,7 +11,8 @@ run begins, because the sequence repeats with that period.
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
-from autoglm_gateway.queueing.ticket import TaskType, Tier
+from autoglm_api.keys import Tier
+from autoglm_gateway.queueing.ticket import TaskType
 
 _HUNDRED: Final = 100
 
