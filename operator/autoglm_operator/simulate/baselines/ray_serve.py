@@ -1,6 +1,7 @@
 """Ray Serve's autoscaler with its defaults (ray 2.5x, serve/autoscaling_policy.py): up after 30 s, down after 600 s.
 
-Defaults are 2 ongoing requests per replica of at most 5, so the target is 40 % of the slots; look-back 30 s.
+Look-back 30 s. `target_ongoing_requests` (default 2) is what its users must set by the model: here the common share of
+the slots.
 """
 
 import math
@@ -8,10 +9,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from autoglm_operator.simulate.baselines import TARGET_SHARE
 from autoglm_operator.simulate.policies import Sizing
 from autoglm_operator.simulate.policy import View
 
-TARGET_SHARE: Final = 2 / 5
 LOOK_BACK_SECONDS: Final = 30.0
 UP_SECONDS: Final = 30.0
 DOWN_SECONDS: Final = 600.0
