@@ -76,6 +76,12 @@ class Fleet:
         count, self.became_ready = self.became_ready, 0
         return count
 
+    def drained(self) -> None:
+        """Let one draining replica go: its last query has ended."""
+        batch = self._draining.popleft()
+        if batch.size > 1:
+            self._draining.appendleft(batch._replace(size=batch.size - 1))
+
     def _place(self, count: int, now: float) -> None:
         room = count if self.quota is None else min(count, max(0, self.quota - self.held))
         if room:
