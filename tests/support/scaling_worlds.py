@@ -1,0 +1,85 @@
+"""What a pool may live through, drawn at random: any load over any set of signals, tick after tick."""
+
+from hypothesis import strategies as st
+
+from autoglm_api.spec import Scaling, Signal
+from autoglm_operator.scaling.model import Load, PoolSnapshot
+from autoglm_operator.scaling.readings import AtLeast, Fresh, NoData, Problem, Reading
+
+SIGNALS = [
+    Signal.model_validate(given)
+    for given in (
+        {"type": "TokenDemand", "target": 100},
+        {"type": "QueuedQueriesPerReplica", "target": 4},
+        {"type": "Concurrency", "target": 6},
+        {"type": "KVCacheUse", "targetPercent": 80},
+        {"type": "GPUMemory", "targetPercent": 80, "source": "Device"},
+        {"type": "GPUUtilization", "targetPercent": 70},
+        {"type": "FirstTokenLatency", "targetMilliseconds": 500},
+        {"type": "PerTokenLatency", "targetMilliseconds": 50},
+        {"type": "Prometheus", "name": "own", "target": 10, "query": "sum(x)"},
+        {"type": "KafkaLag", "target": 50, "consumerGroup": "shop"},
+    )
+]
+
+failures = st.builds(NoData, st.sampled_from(Problem), st.just("why"))
+"""Readings without any figure."""
+
+
+def readings(largest: int) -> st.SearchStrategy[Reading]:
+    """Complete, partial and missing readings, of at most so many units."""
+    figures = st.integers(0, largest * 1000)
+    return st.one_of(
+        figures.map(Fresh),
+        figures.map(Fresh),
+        figures.map(lambda milli: AtLeast(milli, Problem.PARTIAL, "half")),
+        failures,
+    )
+
+
+def loads(signals: list[Signal], reading: st.SearchStrategy[Reading] | None = None) -> st.SearchStrategy[Load]:
+    """Loads in which each reading of those signals is drawn by itself."""
+    few, many = reading or readings(200), reading or readings(3000)
+    return st.builds(
+        Load,
+        queued=few,
+        in_flight=few,
+        queued_tokens=many,
+        offered_tokens=many,
+        offered_tokens_now=many,
+        served_tokens=many,
+        signals=st.fixed_dictionaries({signal.key: few for signal in signals}),
+    )
+
+
+signal_sets = st.lists(st.sampled_from(SIGNALS), min_size=1, max_size=5, unique_by=lambda signal: signal.key)
+
+
+@st.composite
+def rules(draw: st.DrawFn, least: int = 1) -> Scaling:
+    """Bounds of at least `least` replicas, signals, and a short window so that shrinking happens in the test's time."""
+    low = draw(st.integers(least, 5))
+    down = {"stabilizationWindowSeconds": draw(st.sampled_from([0, 10, 30]))}
+    return Scaling.model_validate(
+        {
+            "minReplicas": low,
+            "maxReplicas": low + draw(st.integers(0, 30)),
+            "signals": [signal.to_json() for signal in draw(signal_sets)],
+            "behavior": {"scaleDown": down},
+        }
+    )
+
+
+@st.composite
+def snapshots(
+    draw: st.DrawFn, scaling: Scaling, current: int, load: st.SearchStrategy[Load] | None = None
+) -> PoolSnapshot:
+    """One moment of a pool of that size."""
+    return PoolSnapshot(
+        current=current,
+        ready=draw(st.integers(0, current)) if draw(st.booleans()) else current,
+        rolling_out=draw(st.sampled_from([False, False, False, True])),
+        load=draw(load or loads(scaling.signals)),
+        concurrency=draw(st.sampled_from([0, 8])),
+        became_ready=tuple(draw(st.lists(st.floats(1, 300), max_size=2))),
+    )
