@@ -7,6 +7,7 @@ from autoglm_api.config import GatewayConfig, GatewayPool
 from autoglm_api.schema import Model
 from autoglm_api.spec import Pool
 from autoglm_operator.core.deployment import Deployment
+from autoglm_operator.core.desired import may_sleep
 from autoglm_operator.core.keys import JSON
 from autoglm_operator.core.metadata import child, gateway_labels, revision_labels
 from autoglm_operator.core.revision import engine_spec
@@ -42,7 +43,7 @@ def _gateway_pool(pool: Pool) -> GatewayPool:
         weight=pool.weight,
         model_name=pool.model.name,
         concurrency_per_replica=pool.concurrency_per_replica,
-        may_sleep=pool.scaling.min_replicas == 0,
+        may_sleep=may_sleep(pool.scaling),
     )
 
 

@@ -25,6 +25,7 @@ LIMIT: Final = 3
 TRUCE: Final = timedelta(minutes=5)
 
 _DEPLOYMENT: Final = "Deployment"
+_OURS: Final = (names.FIELD_MANAGER, names.FIELD_MANAGER_SCALE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ def _aged(before: Dispute | None, now: datetime) -> Dispute | None:
 
 def _change(deployment: Deployment, pool: Pool, observed: Observed) -> _Change | None:
     for child in _deployments(deployment, pool, observed):
-        writer = _foreign_writer(child)
+        writer = foreign_writer(child)
         if writer is not None:
             name, time = writer
             words = f'field manager "{name}" keeps changing the replicas of {child.ref}'
@@ -120,12 +121,12 @@ def _change(deployment: Deployment, pool: Pool, observed: Observed) -> _Change |
     return None
 
 
-def _foreign_writer(child: Child) -> tuple[str, str] | None:
+def foreign_writer(child: Child) -> tuple[str, str] | None:
     """Return the name and time of a field manager that is not ours and owns spec.replicas."""
     entries: list[JSON] = child.body["metadata"].get("managedFields") or []
     for entry in entries:
         owned = (entry.get("fieldsV1") or {}).get("f:spec") or {}
-        if "f:replicas" in owned and entry.get("manager") != names.FIELD_MANAGER_SCALE:
+        if "f:replicas" in owned and entry.get("manager") not in _OURS:
             return str(entry.get("manager")), str(entry.get("time", ""))
     return None
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from autoglm_api import names
 from autoglm_api.spec import Spec, parse_spec
 from autoglm_api.status import Condition, Status
 from autoglm_operator.core.keys import JSON, ObjectKey
@@ -22,12 +23,21 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class Pauses:
+    """Directions of scaling that annotations hold."""
+
+    scale_in: bool = False
+    scale_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     """A valid custom resource with the status that was last written."""
 
     identity: Identity
     spec: Spec
     status: Status
+    pauses: Pauses = Pauses()
 
     @property
     def name(self) -> str:
@@ -56,9 +66,15 @@ def parse(body: JSON) -> Deployment | Invalid:
     identity = Identity(key, metadata["uid"], metadata.get("generation", 0))
     status = _parse_status(body.get("status") or {})
     try:
-        return Deployment(identity, parse_spec(body.get("spec") or {}), status)
+        return Deployment(identity, parse_spec(body.get("spec") or {}), status, _pauses(metadata))
     except ValidationError as error:
         return Invalid(identity, _sentences(error), status)
+
+
+def _pauses(metadata: JSON) -> Pauses:
+    annotations = metadata.get("annotations") or {}
+    scale_in, scale_out = names.ANNOTATION_PAUSED_SCALE_IN, names.ANNOTATION_PAUSED_SCALE_OUT
+    return Pauses(annotations.get(scale_in) == "true", annotations.get(scale_out) == "true")
 
 
 def _parse_status(body: JSON) -> Status:

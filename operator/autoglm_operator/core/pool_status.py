@@ -11,6 +11,7 @@ from autoglm_operator.core.observed import Observed
 from autoglm_operator.core.pools import PoolPlan
 from autoglm_operator.core.problems import Problem
 from autoglm_operator.core.scaling_status import last_decision, scaling_findings
+from autoglm_operator.core.sleep import Rest
 
 
 def pool_status(
@@ -32,7 +33,7 @@ def pool_status(
     findings = [
         _ready(plan, problems),
         _paused() if paused else _progressing(plan),
-        *scaling_findings(plan.sizing, decision),
+        *scaling_findings(plan.sizing, decision, paused=paused),
     ]
     return PoolStatus(
         name=name,
@@ -49,13 +50,23 @@ def pool_status(
 
 
 def _ready(plan: PoolPlan, problems: Iterable[Problem]) -> Finding:
-    counts = f"{plan.ready} of {plan.desired} replicas are ready"
-    if plan.ready > 0:
-        return finding(ConditionType.READY, True, Reason.AVAILABLE, counts)
+    kind = ConditionType.READY
     first = next((one for one in problems if one.place == plan.pool.name), None)
-    if first is None:
-        return finding(ConditionType.READY, False, Reason.STARTING, counts)
-    return finding(ConditionType.READY, False, first.reason, first.message)
+    if plan.rest is Rest.STOPPED:
+        return finding(
+            kind, False, Reason.MANUAL_ZERO, "somebody scaled the pool to 0; queries do not wake it"
+        )
+    if plan.ready == 0 and first is not None:
+        return finding(kind, False, first.reason, first.message)
+    counts = f"{plan.ready} of {plan.desired} replicas are ready"
+    match plan.rest:
+        case Rest.ASLEEP:
+            return finding(kind, True, Reason.SCALED_TO_ZERO, "asleep; the first query wakes it")
+        case Rest.WAKING:
+            return finding(kind, True, Reason.WOKEN, f"waking, queries wait: {counts}")
+        case Rest.AWAKE:
+            up = plan.ready > 0
+            return finding(kind, up, Reason.AVAILABLE if up else Reason.STARTING, counts)
 
 
 def _progressing(plan: PoolPlan) -> Finding:

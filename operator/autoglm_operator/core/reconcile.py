@@ -47,7 +47,7 @@ def blind(deployment: Deployment | Invalid, refusal: str, memory: Memory, now: d
 
 def _reconcile(deployment: Deployment, observed: Observed, memory: Memory, now: datetime, images: Images) -> Outcome:
     memory = replace(memory, disputes=disputes_of(deployment, observed, memory.disputes, now))
-    pools = {one.name: pool_plan(deployment, one, observed, memory, images) for one in deployment.spec.pools}
+    pools = {one.name: pool_plan(deployment, one, observed, memory, images, now) for one in deployment.spec.pools}
     plans = tuple(pools.values())
     objects = children_of(deployment, plans, images)
     taken = plan.conflicts(objects, observed)
@@ -70,4 +70,4 @@ def _reconcile(deployment: Deployment, observed: Observed, memory: Memory, now: 
 
 def _remembered(memory: Memory, pools: Mapping[str, PoolPlan]) -> Memory:
     """Forget decisions for pools that are gone, so that a pool of the same name starts afresh."""
-    return replace(memory, decisions={name: one for name, one in memory.decisions.items() if name in pools})
+    return memory.with_decisions_of(memory, pools)

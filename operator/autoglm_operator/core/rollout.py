@@ -28,6 +28,8 @@ class RevisionState:
     """Replicas that are asked for (spec.replicas)."""
     ready: int
     """Replicas that answer."""
+    foreign: bool = False
+    """Whether somebody else than the operator set its size."""
 
     @property
     def lasting(self) -> int:

@@ -2,7 +2,7 @@
 
 | mode in force | ScalingActive | ScalingLimited | lastDecision |
 |---|---|---|---|
-| Internal | whether the signals have data | what kept the size from the proposal | the scaling engine's |
+| Internal | whether the signals decide | what kept the size from the proposal | the scaling engine's |
 | External | True, External | whether the bounds keep the asked size | what was asked and what is done |
 | Advisory | False, Advisory or ScalingConflict | what limits the advice | the advice, said to be no more |
 """
@@ -11,21 +11,39 @@ from datetime import datetime
 from typing import Final
 
 from autoglm_api.spec import Mode
-from autoglm_api.status import ConditionType, Decision, Reason
+from autoglm_api.status import ConditionType, Decision, Reason, SignalReport
 from autoglm_operator.core.conditions import Finding, finding, timestamp
 from autoglm_operator.core.sizing import Sizing
-from autoglm_operator.scaling.model import PoolDecision
+from autoglm_operator.scaling.model import PoolDecision, Proposal
 
 ADVICE: Final = "advice only: "
+_INACTIVE: Final = {
+    Reason.METRICS_MISSING: "a signal has no usable data; the pool does not shrink",
+    Reason.METRICS_FALLBACK: "no signal has had data for long; the size is the fallback's",
+    Reason.MANUAL_ZERO: "somebody scaled the pool to 0; it sleeps until somebody scales it up",
+}
+"""Reasons of decisions that no signal has made."""
+_LIMITS: Final = {
+    Reason.PAUSED: "the resource's annotation holds this direction of scaling",
+    Reason.QUOTA: "a ResourceQuota of the namespace refuses further replicas",
+    Reason.API_REFUSED: "the API server refuses further replicas",
+    Reason.INSUFFICIENT_GPU: "no node has room for the replicas that were asked for, so no more are",
+    Reason.GPU_BUDGET: "gpuBudget does not allow more",
+    Reason.TOO_MANY_REPLICAS: "maxReplicas is the limit",
+    Reason.TOO_FEW_REPLICAS: "minReplicas is the limit",
+    Reason.SCALE_UP_LIMIT: "the scaleUp policies limit the rate",
+    Reason.SCALE_DOWN_LIMIT: "the scaleDown policies limit the rate",
+}
+_MOST_SIGNALS: Final = 20
 _MAX_MESSAGE: Final = 4096
 
 
-def scaling_findings(sizing: Sizing, decision: PoolDecision | None) -> list[Finding]:
+def scaling_findings(sizing: Sizing, decision: PoolDecision | None, *, paused: bool = False) -> list[Finding]:
     """Derive autoscaling/v2's conditions, without figures, which would be written at every tick."""
     found = [_conflict(sizing)]
     if decision is not None:
         found.append(_metrics(ConditionType.METRICS_AVAILABLE, decision))
-    active = _active(sizing, decision)
+    active = _paused() if paused else _active(sizing, decision)
     limited = _limited(sizing, decision)
     return found + [one for one in (active, limited) if one is not None]
 
@@ -38,6 +56,10 @@ def last_decision(
     if after is None or (before is not None and _essence(before) == _essence(after)):
         return before
     return after
+
+
+def _paused() -> Finding:
+    return finding(ConditionType.SCALING_ACTIVE, False, Reason.PAUSED, "spec.paused is true")
 
 
 def _essence(decision: Decision) -> tuple[object, ...]:
@@ -67,7 +89,13 @@ def _active(sizing: Sizing, decision: PoolDecision | None) -> Finding | None:
             reason = Reason.SCALING_CONFLICT if sizing.conflict else Reason.ADVISORY
             return finding(kind, False, reason, "decisions are reported and not carried out")
         case Mode.INTERNAL:
-            return None if decision is None else _metrics(kind, decision)
+            return None if decision is None else _by_signals(kind, decision)
+
+
+def _by_signals(kind: ConditionType, decision: PoolDecision) -> Finding:
+    if decision.reason in _INACTIVE:
+        return finding(kind, False, decision.reason, _INACTIVE[decision.reason])
+    return finding(kind, True, Reason.METRICS_FRESH, "the size follows the signals")
 
 
 def _limited(sizing: Sizing, decision: PoolDecision | None) -> Finding | None:
@@ -78,7 +106,8 @@ def _limited(sizing: Sizing, decision: PoolDecision | None) -> Finding | None:
         limited, whole, what = decision.limited, "the size is what the signals ask for", "proposed"
     else:
         return None
-    message = whole if limited is None else f"kept from the {what} size: {limited}"
+    limited = sizing.hindrance or limited
+    message = whole if limited is None else f"kept from the {what} size: {_LIMITS.get(limited, limited)}"
     return finding(kind, limited is not None, limited or Reason.DESIRED_WITHIN_RANGE, message)
 
 
@@ -108,6 +137,18 @@ def _decided(sizing: Sizing, decision: PoolDecision | None) -> Decision | None:
         reason=decision.reason,
         winner=decision.winner,
         message=f"{advice}{decision.message}"[:_MAX_MESSAGE],
-        limited=decision.limited,
+        limited=sizing.hindrance or decision.limited,
+        signals=[_report(one) for one in decision.proposals[:_MOST_SIGNALS]] or None,
         time=timestamp(decision.at),
+    )
+
+
+def _report(one: Proposal) -> SignalReport:
+    """Return a row of the table, cut to what the status has room for."""
+    return SignalReport(
+        signal=one.signal[:100],
+        value=one.value[:40],
+        target=one.target[:40],
+        proposal=one.proposal,
+        freshness=one.freshness[:64],
     )

@@ -9,12 +9,11 @@
 A conflict (somebody else writes the size of our Deployments) leaves only Advisory, whatever the spec says.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoglm_api.spec import Mode, Pool
-from autoglm_api.status import PoolStatus, Reason
-from autoglm_operator.core.rollout import RevisionState
+from autoglm_api.status import Reason
+from autoglm_operator.core.desired import Bounds, Past
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +27,11 @@ class Sizing:
     """spec.replicas of the pool's AutoGLMPoolScale."""
     conflict: str = ""
     """Who else writes the pool's size, in words; empty: nobody."""
+    stopped: bool = False
+    """Whether somebody took all replicas away by hand, so that no query wakes the pool."""
+
+    hindrance: Reason | None = None
+    """What keeps the size, or its replicas, from what was decided: an annotation, a quota."""
 
     @property
     def limited(self) -> Reason | None:
@@ -37,30 +41,24 @@ class Sizing:
         return Reason.TOO_MANY_REPLICAS if self.asked > self.desired else Reason.TOO_FEW_REPLICAS
 
 
-def sizing(
-    pool: Pool, held: int, asked: int | None, conflict: str, before: PoolStatus | None, states: Sequence[RevisionState]
-) -> Sizing:
+def sizing(pool: Pool, held: int, asked: int | None, conflict: str, past: Past, bounds: Bounds) -> Sizing:
     """Return a pool's size; `held` is the size by decision, or what a pool without one keeps."""
     mode = Mode.ADVISORY if conflict else pool.scaling.mode
     match mode:
         case Mode.INTERNAL:
             desired = held
         case Mode.EXTERNAL:
-            desired = _bounded(pool, held if asked is None else asked)
+            desired = bounds.around(held if asked is None else asked)
         case Mode.ADVISORY:
-            desired = _existing(held, before, states)
+            desired = _existing(held, past)
     return Sizing(mode, desired, asked, conflict)
 
 
-def _bounded(pool: Pool, size: int) -> int:
-    return max(pool.scaling.min_replicas, min(size, pool.scaling.max_replicas))
-
-
-def _existing(held: int, before: PoolStatus | None, states: Sequence[RevisionState]) -> int:
+def _existing(held: int, past: Past) -> int:
     """Return the size that exists, even out of bounds; while a rollout runs that of its beginning.
 
     A pool that is not there yet starts as any other.
     """
-    if len(states) == 1:
-        return states[0].replicas
-    return held if before is None else before.desired_replicas
+    if len(past.states) == 1:
+        return past.states[0].replicas
+    return held if past.before is None else past.before.desired_replicas

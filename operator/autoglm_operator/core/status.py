@@ -30,9 +30,17 @@ class View:
     gateway_service: bool
 
     def classes_without(self) -> list[QueryClass]:
-        """Return the classes that no ready replica serves."""
-        served = {plan.pool.serves for plan in self.pools if plan.reachable}
+        """Return the classes whose queries nobody would answer, now or after a wake."""
+        served = {plan.pool.serves for plan in self.pools if plan.reachable or self._would_wake(plan)}
         return [one for one in QueryClass if one not in served]
+
+    def _would_wake(self, plan: PoolPlan) -> bool:
+        return plan.rest.answers_later and not any(one.place == plan.pool.name for one in self.problems)
+
+    @property
+    def resting(self) -> list[str]:
+        """Names of the pools that sleep or wake."""
+        return [plan.pool.name for plan in self.pools if plan.rest.answers_later]
 
     @property
     def rolling_out(self) -> list[str]:
@@ -118,6 +126,8 @@ def _ready(view: View) -> Finding:
         places = [plan.pool.name for plan in view.pools if plan.pool.serves in missing]
         why = _explained(view, places, f"no ready replica serves {' or '.join(missing)}")
         return finding(kind, False, _blocking_reason(view, places, Reason.POOL_NOT_READY), why)
+    if view.resting:
+        return finding(kind, True, Reason.AVAILABLE, f"a gateway is ready; asleep or waking: {', '.join(view.resting)}")
     return finding(kind, True, Reason.AVAILABLE, "a gateway and at least one replica for each class are ready")
 
 

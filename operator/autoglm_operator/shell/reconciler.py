@@ -42,6 +42,7 @@ class Reconciler:
         self._memories: dict[ObjectKey, Memory] = {}
         self._sightings: dict[ObjectKey, Mapping[str, Sighting]] = {}
         self._startups: dict[ObjectKey, Startups] = {}
+        self._shown: dict[ObjectKey, Mapping[str, int]] = {}  # the sizes that the scaling engine decides for
         self._uids: dict[ObjectKey, str] = {}
 
     def targets(self) -> Mapping[ObjectKey, Mapping[str, PoolTarget]]:
@@ -55,6 +56,7 @@ class Reconciler:
     def _handed_out(self, key: ObjectKey, pools: Mapping[str, Sighting], now: datetime) -> Mapping[str, PoolTarget]:
         learned = self._startups[key]
         self._startups[key] = handed_out(learned)
+        self._shown[key] = {name: one.target.current for name, one in pools.items()}
         return {name: one.at(now, learned.fresh.get(name, ())) for name, one in pools.items()}
 
     def uid_of(self, key: ObjectKey) -> str | None:
@@ -66,7 +68,7 @@ class Reconciler:
         if key not in self._sightings:
             return False
         memory = self._memories.get(key, Memory())
-        self._memories[key] = memory.decided(pool, decision)
+        self._memories[key] = memory.decided(pool, decision, self._shown.get(key, {}).get(pool))
         return changes_something(memory.decisions.get(pool), decision)
 
     async def __call__(self, key: ObjectKey) -> Result:
@@ -190,10 +192,8 @@ class Reconciler:
 
     def _remember(self, key: ObjectKey, observed: Observed, outcome: Outcome) -> None:
         """Keep the outcome's memory, but with decisions that were published while we were at it."""
-        latest = self._memory(key).decisions
         pools = {pool.name for pool in outcome.status.pools or ()}
-        decisions = {name: decision for name, decision in latest.items() if name in pools}
-        self._memories[key] = replace(outcome.memory, decisions=decisions)
+        self._memories[key] = outcome.memory.with_decisions_of(self._memory(key), pools)
         self._startups[key] = noticed(self._startups.get(key), observed.pods)
         self._sightings[key] = {name: sighting_of(plan, observed) for name, plan in outcome.pools.items()}
 
@@ -201,6 +201,7 @@ class Reconciler:
         self._memories.pop(key, None)
         self._sightings.pop(key, None)
         self._startups.pop(key, None)
+        self._shown.pop(key, None)
         self._uids.pop(key, None)
 
     async def _report(self, deployment: Deployment | Invalid, live: JSON, outcome: Outcome) -> None:

@@ -7,10 +7,11 @@ import pytest
 from autoglm_api import names
 from autoglm_api.status import PoolStatus, Reason, Status
 from autoglm_operator.core.children import KINDS
+from autoglm_operator.core.deployment import Pauses
+from autoglm_operator.core.desired import Past, bounds_of, desired_size
 from autoglm_operator.core.keys import ChildRef
 from autoglm_operator.core.memory import Memory, changes_something
 from autoglm_operator.core.outcome import Apply, Delete, Scale
-from autoglm_operator.core.pools import desired_size
 from autoglm_operator.core.problems import GATEWAY, place_of
 from autoglm_operator.core.rollout import RevisionState
 from autoglm_operator.scaling.model import PoolDecision
@@ -120,7 +121,8 @@ def test_the_size_of_a_pool(decided: int | None, reported: int | None, existing:
     )
     before = None if reported is None else PoolStatus(name="light", desired_replicas=reported)
     states = [RevisionState(str(number), replicas, 0) for number, replicas in enumerate(existing)]
-    assert desired_size(pool, None if decided is None else _decision(decided), before, states) == size
+    past = Past(None if decided is None else _decision(decided), None, before, states)
+    assert desired_size(past, bounds_of(pool.scaling, NOW), Pauses()) == size
 
 
 def test_a_decision_is_news_when_something_but_the_figures_changes() -> None:
