@@ -18,7 +18,7 @@ permission that it puts into them (ConfigMaps and EndpointSlices: get, list, wat
   resources: [autoglmpoolscales]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [autoglm.dev]
-  resources: [autoglmpoolscales/scale, autoglmpoolscales/status]
+  resources: [autoglmpoolscales/status]
   verbs: [patch]
 # Who else writes a size is reported and left alone.
 - apiGroups: [autoscaling]

@@ -5,7 +5,7 @@ plain JSON, so nothing of them is lost between reading and comparing.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 from urllib.parse import urlencode
 
@@ -20,6 +20,7 @@ from autoglm_operator.shell.telemetry import WRITES
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
 _JSON: Final = "application/json"
+_JSON_PATCH: Final = "application/json-patch+json"
 _TIMEOUT_SECONDS: Final = 30.0
 _PAGE: Final = 500
 _NOT_FOUND: Final = 404
@@ -106,7 +107,10 @@ class KubernetesAPI:
         WRITES.labels("apply", kind).inc()
 
     async def scale(self, namespace: str, ref: ChildRef, replicas: int) -> None:
-        """Set the replicas of a child through its scale subresource."""
+        """Set the replicas of a Deployment through its scale subresource, or those that a pool's scale starts with."""
+        if ref.kind == names.SCALE_KIND:
+            await self._start_pool_scale(namespace, ref, replicas)
+            return
         body = {
             "apiVersion": "autoscaling/v1",
             "kind": "Scale",
@@ -114,6 +118,19 @@ class KubernetesAPI:
             "spec": {"replicas": replicas},
         }
         await self._apply(CHILDREN[ref.kind].path(namespace, ref.name, "scale"), body, names.FIELD_MANAGER_SCALE)
+        WRITES.labels("scale", ref.kind).inc()
+
+    async def _start_pool_scale(self, namespace: str, ref: ChildRef, replicas: int) -> None:
+        """Write a size only where there is none: from then on it belongs to others.
+
+        Server-side apply is no way here: a custom resource's scale subresource answers it with a fault.
+        """
+        path = CHILDREN[ref.kind].path(namespace, ref.name)
+        patch: Sequence[JSON] = [
+            {"op": "test", "path": "/spec", "value": {}},
+            {"op": "add", "path": "/spec/replicas", "value": replicas},
+        ]
+        await self._request("PATCH", path, {"fieldManager": names.FIELD_MANAGER_SCALE}, patch, _JSON_PATCH)
         WRITES.labels("scale", ref.kind).inc()
 
     async def delete(self, namespace: str, ref: ChildRef, uid: str) -> None:
@@ -173,7 +190,7 @@ class KubernetesAPI:
         method: str,
         path: str,
         query: Mapping[str, str] | None = None,
-        body: JSON | None = None,
+        body: JSON | Sequence[JSON] | None = None,
         content_type: str = _JSON,
     ) -> JSON:
         headers = {"Accept": _JSON, "Content-Type": content_type}

@@ -3,7 +3,7 @@
 import asyncio
 
 from autoglm_operator.core.keys import JSON
-from autoglm_operator.shell.api import KubernetesAPI, NotFoundError, RefusedError
+from autoglm_operator.shell.api import APIError, KubernetesAPI
 from autoglm_operator.shell.resources import AUTOSCALERS, SCALED_OBJECTS
 
 
@@ -17,8 +17,8 @@ async def autoscalers_in(api: KubernetesAPI, namespace: str) -> list[JSON]:
 
 
 async def _scaled_objects(api: KubernetesAPI, namespace: str) -> list[JSON]:
-    """Return KEDA's objects; a cluster without KEDA, or one that does not let us look, has none."""
+    """Return KEDA's objects, or none: KEDA may be absent, or broken, and its HPA tells of the conflict as well."""
     try:
         return await api.list(SCALED_OBJECTS, namespace)
-    except (NotFoundError, RefusedError):
+    except APIError:
         return []
