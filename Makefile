@@ -85,6 +85,10 @@ drift: venv ## Fail when a generated file or the lock differs from its source
 bench: venv ## Side-by-side measurements against peers (prints ratios; never part of the tests)
 	@for b in benchmarks/*/run.py; do echo "== $$b"; $(PY) $$b || exit 1; done
 
+.PHONY: bench-scaling
+bench-scaling: venv ## Our scaling beside published rules on all traces (BENCH_ARGS=--quick for a minute)
+	@$(PY) benchmarks/scaling/run.py $(BENCH_ARGS)
+
 .PHONY: images
 images: venv ## Build the container images without a Docker engine
 	@$(PY) -m autoglm_localcluster images
