@@ -82,7 +82,8 @@ class SimulatedKubernetes:
         merged: JSON = json.loads(json.dumps(body))
         merged["metadata"]["uid"] = before.get("metadata", {}).get("uid", f"uid-{next(self._numbers)}")
         if ref.kind == "Deployment":
-            merged["spec"]["replicas"] = before.get("spec", {}).get("replicas", 1)
+            given = merged["spec"].get("replicas", 1)
+            merged["spec"]["replicas"] = before.get("spec", {}).get("replicas", given)
         self.children[ref] = merged
 
     def _control(self) -> None:

@@ -32,7 +32,7 @@ def actions(
     objects: Iterable[JSON], sizes: Mapping[ChildRef, int], kept: frozenset[ChildRef], observed: Observed
 ) -> tuple[Action, ...]:
     """Return everything that has to be done, in order; nothing when the world is as wanted."""
-    writes = list(_writes(objects, observed))
+    writes = list(_writes(objects, sizes, observed))
     scales = list(_scales(sizes, observed, {write.ref for write in writes if write.uid is None}))
     wanted = {ref_of(body) for body in objects} | kept
     shrinking = [scale for scale in scales if _shrinks(scale, observed)]
@@ -54,15 +54,25 @@ def with_hash(body: JSON) -> JSON:
     return {**body, "metadata": {**metadata, "annotations": annotations}}
 
 
-def _writes(objects: Iterable[JSON], observed: Observed) -> Iterator[Apply]:
+def _writes(objects: Iterable[JSON], sizes: Mapping[ChildRef, int], observed: Observed) -> Iterator[Apply]:
     for body in map(with_hash, objects):
         live = observed.children.get(ref_of(body))
         if live is None:
-            yield Apply(body, CREATED, None)
+            yield Apply(_created(body, sizes.get(ref_of(body))), CREATED, None)
         elif live.owned and not live.deleting:
             because = _difference(body, live)
             if because is not None:
                 yield Apply(body, because, live.uid)
+
+
+def _created(body: JSON, size: int | None) -> JSON:
+    """Return what a child is created with: a sleeping pool's Deployment must not start a pod, not even for a moment.
+
+    The size stays the scale writer's: it writes 0, too, and later applies leave the field out.
+    """
+    if body["kind"] != DEPLOYMENT or size != 0:
+        return body
+    return {**body, "spec": {**body["spec"], "replicas": 0}}
 
 
 def _difference(body: JSON, live: Child) -> str | None:
