@@ -30,7 +30,8 @@ STARTUPS: Final = (40, 120, 300)
 FAULT_STARTUP: Final = 120
 LEGEND: Final = (
     "Cells: SLO% @ cost over the oracle's (flaps/h). The sign says how ours does against that policy, from a paired "
-    "bootstrap at 95 %: + surely better in SLO or cost and not worse in the other, - the reverse, ~ a trade, = nothing sure."
+    "bootstrap at 95 %: + surely better in SLO or cost and not worse in the other, - the reverse, ~ a trade, = nothing "
+    "sure."
 )
 _cases: dict[str, TraceCase] = {}
 """Filled before the processes fork, so that each sees the traces without reading them again."""

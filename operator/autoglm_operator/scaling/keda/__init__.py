@@ -14,6 +14,7 @@ from autoglm_operator.scaling.keda.fallback import (
     TargetType,
     Trigger,
     Workload,
+    fallback_size,
     with_fallback,
 )
 from autoglm_operator.scaling.keda.reply import ReplyError, is_active, metric_milli, value_of
@@ -29,6 +30,7 @@ __all__ = [
     "TargetType",
     "Trigger",
     "Workload",
+    "fallback_size",
     "is_active",
     "metric_milli",
     "value_of",
