@@ -4,8 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from autoglm_api.routing import QueryClass, Routing
 from autoglm_api.schema import Model
-from autoglm_api.spec import Backend, QueryClass
+from autoglm_api.spec import Backend
 
 
 class EngineSpec(Model):
@@ -44,7 +45,7 @@ class GatewayConfig(Model):
     deployment: str
     namespace: str
     pools: list[GatewayPool]
-    override_header: str
+    routing: Routing = Routing()
     max_queries: Annotated[int, Field(ge=0, description="Waiting queries per pool.")]
     max_wait_seconds: Annotated[int, Field(ge=1)]
     max_body_bytes: Annotated[int, Field(ge=1)]

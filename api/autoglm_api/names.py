@@ -76,6 +76,8 @@ PORT_NAME_ADMIN: Final = "admin"
 # --- HTTP headers (always compared in lower case) ------------------------------------------------
 HEADER_REQUEST_ID: Final = "x-request-id"
 HEADER_TRACEPARENT: Final = "traceparent"
+# Client -> gateway
+HEADER_TASK: Final = "x-autoglm-task"  # the kind of work, told by the client
 # Gateway -> replica
 HEADER_DEADLINE: Final = "x-autoglm-deadline-ms"  # milliseconds that are left when the header is written
 HEADER_TIER: Final = "x-autoglm-tier"
@@ -90,6 +92,8 @@ HEADER_SIMULATED: Final = "x-autoglm-simulated"
 HEADER_POOL: Final = "x-autoglm-pool"
 HEADER_ROUTED_CLASS: Final = "x-autoglm-routed-class"
 HEADER_REASON: Final = "x-autoglm-reason"
+HEADER_SCORE: Final = "x-autoglm-score"  # 0 to 100, when the score was asked
+HEADER_SPILLED_FROM: Final = "x-autoglm-spilled-from"  # the class whose replicas had no room
 # Headers a client may not smuggle through to a replica.
 PRIVATE_HEADER_PREFIX: Final = "x-autoglm-"
 
@@ -107,6 +111,9 @@ METRIC_GATEWAY_QUERIES: Final = "autoglm_gateway_queries_total"  # [pool, class,
 METRIC_GATEWAY_QUEUED: Final = "autoglm_gateway_queued_queries"  # [pool] gauge: waiting in our queue
 METRIC_GATEWAY_IN_FLIGHT: Final = "autoglm_gateway_in_flight_queries"  # [pool] gauge: sent to a replica
 METRIC_GATEWAY_ROUTED: Final = "autoglm_gateway_routed_total"  # [class, reason]
+METRIC_GATEWAY_SPILLED: Final = "autoglm_gateway_spilled_total"  # [class, reason] class: whose replicas had no room
+METRIC_GATEWAY_COMPLEX_SHARE: Final = "autoglm_gateway_complex_share_percent"  # gauge: of the last hour's queries
+METRIC_GATEWAY_WEIGHTS_BROKEN: Final = "autoglm_gateway_routing_weights_broken"  # 1: the named weights are not in use
 METRIC_GATEWAY_REJECTED: Final = "autoglm_gateway_rejected_total"  # [pool, reason]
 METRIC_GATEWAY_RETRIES: Final = "autoglm_gateway_retries_total"  # [pool, reason]
 METRIC_GATEWAY_QUEUE_SECONDS: Final = "autoglm_gateway_queue_seconds"  # [pool] histogram
@@ -136,6 +143,7 @@ METRIC_NODE_START_SECONDS: Final = "autoglm_node_start_seconds"  # from process 
 METRIC_ENGINE_RUNNING: Final = "autoglm_engine_running"  # [model] gauge: hold a slot
 METRIC_ENGINE_WAITING: Final = "autoglm_engine_waiting"  # [model] gauge: no slot yet
 METRIC_ENGINE_CACHED_TOKENS: Final = "autoglm_engine_cached_tokens"  # [model] gauge
+METRIC_ENGINE_CACHE_LIMIT: Final = "autoglm_engine_cache_limit_tokens"  # [model] gauge: most that can be held
 # --- Metrics: operator -------------------------------------------------------------------------------
 METRIC_OPERATOR_RECONCILES: Final = "autoglm_operator_reconcile_total"  # [result]
 METRIC_OPERATOR_RECONCILE_SECONDS: Final = "autoglm_operator_reconcile_seconds"

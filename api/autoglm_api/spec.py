@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field
 
-from autoglm_api import names
 from autoglm_api.pod import PodTemplate, Resources, TaintEffect, Toleration, TolerationOperator
+from autoglm_api.routing import QueryClass, Routing, Rule, RuleMatch, Threshold, WeightsRef
 from autoglm_api.scaling import (
     DEFAULT_BEHAVIOR,
     DEFAULT_SIGNALS,
@@ -55,6 +55,8 @@ __all__ = [
     "Queue",
     "Resources",
     "Routing",
+    "Rule",
+    "RuleMatch",
     "Scaling",
     "ScalingPolicy",
     "ScalingRules",
@@ -64,9 +66,11 @@ __all__ = [
     "SignalType",
     "Spec",
     "TaintEffect",
+    "Threshold",
     "Toleration",
     "TolerationOperator",
     "Weekday",
+    "WeightsRef",
     "Zero",
     "parse_spec",
 ]
@@ -75,13 +79,6 @@ _DNS_LABEL: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 _URI_PATTERN: Final = (
     r"^(builtin://[a-z0-9]([-a-z0-9]*[a-z0-9])?|pvc://[a-z0-9]([-a-z0-9]*[a-z0-9])?(/[A-Za-z0-9._-]+)*)$"
 )
-
-
-class QueryClass(StrEnum):
-    """The class of a query: which kind of pool answers it."""
-
-    SIMPLE = "Simple"
-    COMPLEX = "Complex"
 
 
 class Backend(StrEnum):
@@ -174,41 +171,6 @@ class Pool(Model):
     template: Annotated[PodTemplate, Field(description="Settings of the worker pods.")] = PodTemplate()
 
     model_config = ConfigDict(json_schema_extra=_POOL_RULES)
-
-
-_TAKEN_HEADERS: Final = [
-    "accept",
-    "authorization",
-    "connection",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "transfer-encoding",
-    "upgrade",
-    names.HEADER_REQUEST_ID,
-    names.HEADER_TRACEPARENT,
-]
-
-
-class Routing(Model):
-    """How a query's class is found."""
-
-    override_header: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=64,
-            pattern=r"^[A-Za-z0-9-]+$",
-            description="Request header that names the class (Simple or Complex) instead of the classifier.",
-            json_schema_extra=rules(
-                cel(
-                    f"!(self.lowerAscii() in {_TAKEN_HEADERS})",
-                    "this header has a meaning of its own: choose another overrideHeader, such as X-AutoGLM-Class",
-                )
-            ),
-        ),
-    ] = "X-AutoGLM-Class"
 
 
 class MaxWaitSeconds(Model):

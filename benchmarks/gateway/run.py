@@ -45,7 +45,7 @@ CONFIG: Final = {
         {"name": "light", "serves": "Simple", "modelName": "glm-light", "concurrencyPerReplica": 64},
         {"name": "large", "serves": "Complex", "modelName": "glm-large", "concurrencyPerReplica": 64},
     ],
-    "overrideHeader": "X-AutoGLM-Class",
+    "routing": {"overrideHeader": "X-AutoGLM-Class"},
     "maxQueries": 1000,
     "maxWaitSeconds": 60,
     "maxBodyBytes": 4194304,

@@ -17,6 +17,8 @@ from autoglm_gateway.fleet import Fleet
 from autoglm_gateway.front import Front, refusal_body
 from autoglm_gateway.metrics import Metrics
 from autoglm_gateway.relay import Relay
+from autoglm_gateway.route import Router
+from autoglm_gateway.weighing import Weighing
 from autoglm_transport.admin import admin_handler
 from autoglm_transport.client import UpstreamPool
 from autoglm_transport.http import Request
@@ -52,10 +54,12 @@ class Gateway:
         self._source = source
         self._limits = Limits()
         self._upstreams = UpstreamPool(connect_seconds=settings.connect_seconds, stall_seconds=settings.stall_seconds)
-        self.fleet = Fleet(self._upstreams.forget, self._configured)
-        self._metrics = Metrics(self.fleet.pools.values)
+        self._router = Router()
+        self._weighing = Weighing(self._router, lambda broken: self._metrics.weights_broken(broken=broken))
+        self.fleet = Fleet(self._upstreams.forget, self._configured, self._weighing.use)
+        self._metrics = Metrics(self.fleet.pools.values, self._complex_share)
         relay = Relay(self._upstreams, self._metrics, answer_seconds=settings.answer_seconds)
-        front = Front(self.fleet, relay, self._metrics)
+        front = Front(self.fleet, relay, self._metrics, self._router)
         self._server = HttpServer(front.handle, self._limits, refusal_body=refusal_body)
         self._admin = HttpServer(self._admin_handler(), Limits())
         self._stopping = asyncio.Event()
@@ -107,6 +111,12 @@ class Gateway:
 
     def _configured(self, config: GatewayConfig) -> None:
         self._limits.max_body_bytes = config.max_body_bytes
+        self._router.configure(config.routing)
+        if config.routing.weights_config_map_ref is None:
+            self._weighing.use_default()
+
+    def _complex_share(self) -> float:
+        return self._router.complex_share(asyncio.get_running_loop().time())
 
     def _ready(self) -> tuple[bool, str]:
         if self._stopping.is_set():

@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from autoglm_api import names
 from autoglm_api.config import GatewayConfig
+from autoglm_api.routing import WeightsRef
 from autoglm_gateway.endpoints import endpoints_of
 from autoglm_gateway.fleet import Fleet
-from autoglm_gateway.watching import Object, follow
+from autoglm_gateway.watching import Call, Object, follow
 
 log = logging.getLogger(__name__)
 
@@ -44,20 +45,56 @@ async def follow_cluster(
             namespace,
             label_selector=f"{names.LABEL_DEPLOYMENT}={names.label_value(deployment)}",
         )
-        group.create_task(follow(config_maps, partial(_configure, fleet)))
+        weights = _Weights(fleet, api, namespace, group)
+        group.create_task(follow(config_maps, lambda found: weights.follow(_configure(fleet, found))))
         group.create_task(follow(slices, lambda found: fleet.locate(endpoints_of(found))))
 
 
-def _configure(fleet: Fleet, config_maps: list[Object]) -> None:
-    """Take over the configuration; a missing or broken one leaves the last good one in force."""
+class _Weights:
+    """Follows the ConfigMap with routing weights that the configuration names."""
+
+    def __init__(self, fleet: Fleet, api: client.ApiClient, namespace: str, group: asyncio.TaskGroup) -> None:
+        self._fleet = fleet
+        self._core = client.CoreV1Api(api)
+        self._namespace = namespace
+        self._group = group
+        self._named: WeightsRef | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def follow(self, config: GatewayConfig | None) -> None:
+        """Follow what this configuration names; without one, go on as before."""
+        named = self._named if config is None else config.routing.weights_config_map_ref
+        if named == self._named:
+            return
+        if self._task is not None:
+            self._task.cancel()
+        self._named = named
+        if named is not None:
+            self._task = self._group.create_task(follow(self._call(named), partial(self._found, named)))
+
+    def _call(self, named: WeightsRef) -> Call:
+        return partial(
+            self._core.list_namespaced_config_map_without_preload_content,
+            self._namespace,
+            field_selector=f"metadata.name={named.name}",
+        )
+
+    def _found(self, named: WeightsRef, config_maps: list[Object]) -> None:
+        text = (config_maps[0].get("data") or {}).get(named.key) if config_maps else None
+        self._fleet.weigh(f"ConfigMap {named.name}, key {named.key}", text)
+
+
+def _configure(fleet: Fleet, config_maps: list[Object]) -> GatewayConfig | None:
+    """Take over the configuration; a missing or broken one leaves the last good one in force and is None."""
     if not config_maps:
         log.warning("the ConfigMap is not there")
-        return
+        return None
     text = (config_maps[0].get("data") or {}).get(names.GATEWAY_CONFIG_KEY, "")
     try:
         config = GatewayConfig.model_validate_json(text)
     except ValidationError as error:
         log.error("the configuration is broken, the last good one stays: %s", error)  # noqa: TRY400 - no bug of ours
-        return
+        return None
     if config != fleet.config:
         fleet.configure(config)
+    return config

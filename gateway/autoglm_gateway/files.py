@@ -50,9 +50,10 @@ def endpoints_in(found: FileEndpoints) -> Endpoints:
     return Endpoints(replicas, found.gateways)
 
 
-async def follow_files(fleet: Fleet, config: Path, endpoints: str) -> None:
-    """Read both, then again whenever a file changes, until cancelled; `endpoints` is a file or a list.
+async def follow_files(fleet: Fleet, config: Path, endpoints: str, weights: Path | None = None) -> None:
+    """Read all, then again whenever a file changes, until cancelled; `endpoints` is a file or a list.
 
+    `weights` stands for the ConfigMap that the configuration names.
     Replace the files by a rename, as a half-written one ends the gateway with the parser's error.
     """
     seen: dict[Path, str] = {}
@@ -62,9 +63,15 @@ async def follow_files(fleet: Fleet, config: Path, endpoints: str) -> None:
     while True:
         if (text := _changed(config, seen)) is not None:
             fleet.configure(GatewayConfig.model_validate_json(text))
+        if weights is not None:
+            fleet.weigh(weights.name, _text_of(weights))
         if "=" not in endpoints and endpoints and (text := _changed(endpoints_file, seen)) is not None:
             fleet.locate(endpoints_in(FileEndpoints.model_validate_json(text)))
         await asyncio.sleep(_POLL_SECONDS)
+
+
+def _text_of(path: Path) -> str | None:
+    return path.read_text() if path.exists() else None
 
 
 def _changed(path: Path, seen: dict[Path, str]) -> str | None:

@@ -9,6 +9,7 @@ from autoglm_api.config import GatewayConfig, PoolDemand
 from autoglm_api.spec import QueryClass
 from autoglm_gateway.balance import Address, SmoothWeighted
 from autoglm_gateway.pool import Pool
+from autoglm_gateway.spillover import spill_to
 
 # How late a query may notice that its deadline passed or that a shunned replica is welcome again.
 _TICK_SECONDS: Final = 0.05
@@ -26,17 +27,20 @@ class Fleet:
     """The pools by name. Nothing is served before both configuration and endpoints are known.
 
     `forget(host, port)` is called for replicas that have gone, `configured(config)` for a new configuration.
+    `weigh(where, text)` takes over routing weights that were found somewhere; None: there are none.
     """
 
     def __init__(
         self,
         forget: Callable[[str, int], None] = lambda _host, _port: None,
         configured: Callable[[GatewayConfig], None] = lambda _config: None,
+        weighed: Callable[[str, str | None], None] = lambda _where, _text: None,
     ) -> None:
         self.pools: dict[str, Pool] = {}
         self.config: GatewayConfig | None = None
         self._forget = forget
         self._configured = configured
+        self.weigh = weighed
         self._endpoints: Endpoints | None = None
         self._turns = {query_class: SmoothWeighted() for query_class in QueryClass}
         self._timer: asyncio.TimerHandle | None = None
@@ -82,6 +86,13 @@ class Fleet:
         if not ready:
             return None
         return self.pools[self._turns[query_class].pick({pool.name: pool.config.weight for pool in ready})]
+
+    def spill(self, query_class: QueryClass, floor_percent: int) -> Pool | None:
+        """Return the pool of another class that takes a query because its own has no room, or None."""
+        own = [pool.room() for pool in self.pools.values() if pool.config.serves is query_class]
+        other = [pool.room() for pool in self.pools.values() if pool.config.serves is not query_class]
+        name = spill_to(own, other, floor_percent)
+        return None if name is None else self.pools[name]
 
     def by_model(self, model: str) -> Pool | None:
         """Return the pool that serves a model of that name, or None."""

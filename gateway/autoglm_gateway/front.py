@@ -8,29 +8,30 @@ import orjson
 
 from autoglm_api import names
 from autoglm_api.config import GatewayConfig
-from autoglm_api.spec import QueryClass
 from autoglm_gateway import inference, openai
+from autoglm_gateway.choice import Chooser, unknown_model
+from autoglm_gateway.features import Asked
 from autoglm_gateway.fleet import Fleet
 from autoglm_gateway.metrics import NO_POOL, Metrics
 from autoglm_gateway.passing import passed_on, trace_of
 from autoglm_gateway.pool import Pool
 from autoglm_gateway.refusal import RefusalError, error_body
 from autoglm_gateway.relay import Query, Relay
-from autoglm_gateway.route import Asked, classify
+from autoglm_gateway.route import Router
 from autoglm_transport.http import Pair, Request
 from autoglm_transport.responder import Responder
 
 _JSON: Final[Pair] = ("content-type", "application/json")
 # Of a body that is not read, because its class is known without: close enough, in English and in Chinese.
 _BYTES_PER_TOKEN: Final = 4
-_CLASSES: Final = {query_class.lower(): query_class for query_class in QueryClass}
 
 
 class Front:
     """Answers requests of clients."""
 
-    def __init__(self, fleet: Fleet, relay: Relay, metrics: Metrics) -> None:
+    def __init__(self, fleet: Fleet, relay: Relay, metrics: Metrics, router: Router) -> None:
         self._fleet = fleet
+        self._chooser = Chooser(fleet, router)
         self._relay = relay
         self._metrics = metrics
 
@@ -75,12 +76,12 @@ class Front:
 
     def _models(self, request: Request, config: GatewayConfig) -> dict[str, object]:
         _need(request, "GET")
-        models = [config.deployment, *(pool.model_name for pool in config.pools)]
+        models = self._chooser.served_models(config)
         if request.path == names.PATH_MODELS:
             return openai.model_list(models)
         wanted = request.path.removeprefix(names.PATH_MODELS + "/")
         if wanted not in models:
-            raise _unknown(wanted, models)
+            raise unknown_model(wanted, models)
         return openai.model_card(wanted)
 
     # --- Open Inference Protocol ------------------------------------------------------------------
@@ -113,7 +114,7 @@ class Front:
         return {"name": "autoglm-gateway", "version": names.VERSION, "extensions": ["binary_tensor_data", "generate"]}
 
     def _model_ready(self, model: str, config: GatewayConfig) -> dict[str, object]:
-        if model == config.deployment:
+        if self._fleet.by_model(model) is None and model in self._chooser.served_models(config):
             self._need_ready(list(self._fleet.pools))
         else:
             self._need_ready([self._pinned(model, config).name])
@@ -140,67 +141,39 @@ class Front:
         asked: Callable[[], Asked | None],
         target: Callable[[Pool], str],
     ) -> Query:
-        override = _override(request, config)
-        question: Asked | None = None
-        if model == config.deployment:
-            question = asked() if override is None else None
-            query_class, chosen_by, reason = self._class_of(question, override, config)
-            pool = self._fleet.choose(query_class)
-            if pool is None:
-                raise RefusalError(503, f"no pool serves {query_class}", code="no_pool")
-        else:
-            pool = self._pinned(model, config)
-            query_class, chosen_by, reason = pool.config.serves, "model", "pinned by model name"
+        choice = self._chooser.choose(request, config, now, model=model, asked=asked)
+        pool, question = choice.pool, choice.question
         prompt_tokens = question.prompt_tokens if question else len(request.body) // _BYTES_PER_TOKEN
         tokens = prompt_tokens + pool.outputs.predicted(question.max_tokens if question else 0)
         if request.method == "POST":
-            self._metrics.offered(query_class, tokens)
+            self._metrics.offered(choice.offered_class, tokens)
+        if choice.spilled_from is not None:
+            self._metrics.spilled(choice.spilled_from, pool.name)
         return Query(
             pool=pool,
-            query_class=query_class,
-            chosen_by=chosen_by,
-            reason=reason,
+            query_class=choice.query_class,
+            chosen_by=choice.chosen_by,
+            reason=choice.reason,
             target=target(pool),
-            headers=passed_on(request.headers, config.override_header),
+            headers=passed_on(request.headers, config.routing.override_header),
             trace=trace_of(request.headers),
             arrived=now,
             max_wait_seconds=config.max_wait_seconds,
             prompt_tokens=prompt_tokens,
             tokens=tokens,
+            told=choice.told,
         )
-
-    def _class_of(
-        self, question: Asked | None, override: QueryClass | None, config: GatewayConfig
-    ) -> tuple[QueryClass, str, str]:
-        """Return the class, what chose it in one word, and the reason in a line."""
-        if override is not None:
-            return override, "header", f"header {config.override_header}"
-        if question is None:
-            return QueryClass.SIMPLE, "metadata", "asks about the model, not the model"
-        verdict = classify(question)
-        return verdict.query_class, "score", verdict.reason
 
     def _pinned(self, model: str, config: GatewayConfig) -> Pool:
         pool = self._fleet.by_model(model)
         if pool is None:
-            raise _unknown(model, [config.deployment, *(one.model_name for one in config.pools)])
+            raise unknown_model(model, self._chooser.served_models(config))
         return pool
 
 
 def refusal_body(status: int, message: str, path: str) -> bytes:
     """Return the body of what the transport refuses by itself, in the shape of the path's protocol."""
     return error_body(path, status, message)
-
-
-def _override(request: Request, config: GatewayConfig) -> QueryClass | None:
-    value = request.headers.get(config.override_header.lower())
-    if value is None:
-        return None
-    query_class = _CLASSES.get(value.strip().lower())
-    if query_class is None:
-        allowed = " or ".join(QueryClass)
-        raise RefusalError(400, f"header {config.override_header} must be {allowed}", code="invalid_class")
-    return query_class
 
 
 def _need(request: Request, method: str) -> None:
@@ -212,8 +185,3 @@ def _need_plain(request: Request) -> None:
     encoding = request.headers.get("content-encoding")
     if encoding is not None and encoding.lower() != "identity":
         raise RefusalError(415, f"Content-Encoding {encoding} is not read here; send the body as it is")
-
-
-def _unknown(model: str, models: list[str]) -> RefusalError:
-    listed = ", ".join(models)
-    return RefusalError(404, f"model {model!r} is not served here; there are {listed}", code="model_not_found")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -69,7 +69,7 @@ class _TokenCounts(Collector):
 class Metrics:
     """All metrics of one gateway, in a registry of their own."""
 
-    def __init__(self, pools: Callable[[], Iterable[Pool]]) -> None:
+    def __init__(self, pools: Callable[[], Iterable[Pool]], complex_share: Callable[[], float] = lambda: 0.0) -> None:
         self.registry = CollectorRegistry()
         self._queries = Counter(
             names.METRIC_GATEWAY_QUERIES.removesuffix("_total"),
@@ -78,6 +78,16 @@ class Metrics:
             registry=self.registry,
         )
         self._routed = self._counter(names.METRIC_GATEWAY_ROUTED, "Queries by class and by what chose it.", "class")
+        self._spilled = self._counter(
+            names.METRIC_GATEWAY_SPILLED, "Queries of a class without room, by the pool that took them.", "class"
+        )
+        self._weights = Gauge(
+            names.METRIC_GATEWAY_WEIGHTS_BROKEN, "1: the named routing weights are not in use.", registry=self.registry
+        )
+        share = Gauge(
+            names.METRIC_GATEWAY_COMPLEX_SHARE, "Complex among the last hour's queries.", registry=self.registry
+        )
+        share.set_function(lambda: 100 * complex_share())
         self._rejected = self._counter(names.METRIC_GATEWAY_REJECTED, "Queries that no replica has begun to answer.")
         self._retries = self._counter(names.METRIC_GATEWAY_RETRIES, "Attempts that were followed by another one.")
         self._queue = self._histogram(names.METRIC_GATEWAY_QUEUE_SECONDS, "Time spent waiting for a replica.")
@@ -115,6 +125,14 @@ class Metrics:
     def routed(self, query_class: str, chosen_by: str) -> None:
         """Count a query that got its class; `chosen_by` is one of a few fixed words."""
         self._count_reason(self._routed, query_class, chosen_by)
+
+    def spilled(self, query_class: str, pool: str) -> None:
+        """Count a query of a class without room that a pool of the other class takes."""
+        self._count_reason(self._spilled, query_class, pool)
+
+    def weights_broken(self, *, broken: bool) -> None:
+        """Say whether the named routing weights cannot be used."""
+        self._weights.set(int(broken))
 
     def rejected(self, pool: str, reason: str) -> None:
         """Count a query that ends without an answer of a replica; `reason` is the refusal's code."""

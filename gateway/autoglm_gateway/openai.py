@@ -21,7 +21,7 @@ def parse_chat(body: bytes) -> tuple[str, Asked]:
     messages = chat.get("messages")
     if not isinstance(messages, list) or not messages:
         raise RefusalError(400, "`messages` must be a list with at least one message")
-    return model, _asked(messages, _requested_tokens(chat))
+    return model, _asked(messages, _requested_tokens(chat), tools=bool(chat.get("tools") or chat.get("functions")))
 
 
 def model_list(models: list[str]) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def model_card(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 0, "owned_by": "autoglm"}
 
 
-def _asked(messages: list[Any], max_tokens: int) -> Asked:
+def _asked(messages: list[Any], max_tokens: int, *, tools: bool) -> Asked:
     texts: list[str] = []
     question = ""
     for message in messages:
@@ -48,6 +48,7 @@ def _asked(messages: list[Any], max_tokens: int) -> Asked:
         sum(map(len, texts)),
         len(texts),
         max_tokens,
+        tools,
         prompt_tokens=sum(map(prompt_tokens, texts)),
     )
 

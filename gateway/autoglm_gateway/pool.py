@@ -7,6 +7,7 @@ from autoglm_api.config import GatewayPool, PoolDemand
 from autoglm_gateway.admit import DrainRate, retry_after
 from autoglm_gateway.balance import Address, Replica, least_loaded, share
 from autoglm_gateway.schedule import WaitingLine
+from autoglm_gateway.spillover import Room
 from autoglm_gateway.tokens import OutputMean
 
 
@@ -58,6 +59,12 @@ class Pool:
     def ready_replicas(self) -> int:
         """How many replicas are ready, by what Kubernetes says."""
         return len(self._replicas)
+
+    def room(self) -> Room:
+        """Return the slots of the ready replicas and how many are taken."""
+        slots = len(self._replicas) * share(self.config.concurrency_per_replica, self._gateways)
+        waking = self.config.may_sleep and not self._replicas
+        return Room(self.name, slots, self.in_flight, self.queued, waking=waking)
 
     def demand(self) -> PoolDemand:
         """Return what this gateway asks of the pool."""

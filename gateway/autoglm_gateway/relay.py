@@ -48,6 +48,7 @@ class Query:
     max_wait_seconds: float
     prompt_tokens: int = 0  # estimated
     tokens: int = 0  # the same with the predicted output
+    told: list[Pair] = field(default_factory=list)  # more headers for the client
     wait_until: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -229,4 +230,4 @@ class Relay:
 
     def _answer_headers(self, query: Query, response: UpstreamResponse) -> list[Pair]:
         ours = told_to_client(query.trace, query.pool.name, query.query_class, query.reason)
-        return [*passed_back(response.headers), *ours]
+        return [*passed_back(response.headers), *ours, *query.told]

@@ -1,144 +1,156 @@
-"""Which class a query belongs to: a transparent linear score over cheap features of its text. Pure.
+"""Which class a query belongs to: what the client says, then rules, then the score of its text. Pure.
 
-Every feature adds its weight; a score of `THRESHOLD` or more is Complex.
+| asked in this order                  | class               | `chosen_by` |
+|--------------------------------------|---------------------|-------------|
+| the override header, where allowed   | as it says          | header      |
+| the first rule that fits             | as it says          | rule        |
+| there is no text to score            | Simple              | metadata    |
+| score >= threshold                   | Complex             | score       |
+| score >= threshold - uncertain range | Complex             | uncertain   |
+| the two above, without budget left   | Simple              | budget      |
+| otherwise                            | Simple              | score       |
 
-| feature    | what it is                                                     | adds                     |
-|------------|----------------------------------------------------------------|--------------------------|
-| arithmetic | words of sums, comparisons, shares (`ARITHMETIC` and others)   | 1.0, then 0.25 each, <=2 |
-| reasoning  | words that ask for an explanation or a plan (`REASONING` ...)  | 1.0                      |
-| code       | a code fence                                                   | 1.0                      |
-| numbers    | numbers in the question itself, not in what it lists           | 0.5 each, <= 1.5         |
-| questions  | question marks beyond the first                                | 0.3 each, <= 0.9         |
-| length     | characters of the whole conversation                           | 0.25 per 1,000, <= 1.0   |
-| turns      | messages beyond the fourth                                     | 0.1 each, <= 0.5         |
-| answer     | requested tokens: 512 or more, 2,048 or more                   | 0.3, 0.6                 |
-
-The weights are set by hand for questions about listed facts (a shop assistant), in English and Chinese; they
-claim nothing about other tasks. A client that knows better names the class in a header or pins a pool.
+Queries that a header or a rule made Complex count for the budget, too, but are never turned down by it.
 """
 
-import re
-from dataclasses import dataclass, field
-from operator import itemgetter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from autoglm_api.spec import QueryClass
+from autoglm_api.routing import QueryClass, Routing, Rule, RuleMatch, Threshold
+from autoglm_gateway.budget import Budget
+from autoglm_gateway.features import Asked
+from autoglm_gateway.score import MIDDLE, Scorer
+from autoglm_gateway.weights import DEFAULT, Weights
 
-THRESHOLD: Final = 1.0
-# Only the end of a long text is searched for words: the question is there, and the cost stays bounded.
-_SEARCHED_CHARS: Final = 8000
+__all__ = ["Asked", "Decision", "Router", "Traits", "Verdict", "classify"]
 
-# Single words are looked up in the set of a text's words; everything with a space in it (and Chinese, which has
-# no spaces) is searched for as it is. One big regular expression did the same in eight times the CPU time.
-ARITHMETIC: Final = frozenset(
-    {
-        *("total", "sum", "plus", "minus", "times", "altogether", "together", "each", "discount", "percent", "off"),
-        *("voucher", "coupon", "change", "difference", "cheaper", "cheapest", "lowest", "highest", "average", "save"),
-        *("budget", "ratio", "compared"),
-    }
-)
-ARITHMETIC_PHRASES: Final = (
-    *("add up", "in all", "it all", "most expensive", "more than", "less than", "costs more", "costs less", "%"),
-    *("how much more", "how much less", "get back", "left then", "left after", "left over"),
-)
-ARITHMETIC_ZH: Final = (
-    *(
-        "总共",
-        "一共",
-        "合计",
-        "总价",
-        "总额",
-        "加起来",
-        "折扣",
-        "打折",
-        "优惠",
-        "减去",
-        "相差",
-        "差价",
-        "差多少",
-        "找零",
-    ),
-    *("找回", "百分之", "平均", "最便宜", "最贵", "最低", "最高", "便宜多少", "贵多少", "每人", "比例"),
-    *("一折", "二折", "三折", "四折", "五折", "六折", "七折", "八折", "九折"),
-)
-REASONING: Final = frozenset(
-    {
-        *("why", "explain", "prove", "derive", "analyse", "analyze", "reason", "reasoning", "compare", "tradeoff"),
-        *("design", "plan", "refactor", "debug", "summarise", "summarize", "essay", "translate"),
-    }
-)
-REASONING_PHRASES: Final = ("step by step", "trade-off")
-REASONING_ZH: Final = (*("为什么", "解释", "证明", "推导", "分析", "一步一步", "比较", "设计", "计划", "总结", "翻译"),)
-
-_SENTENCE_END: Final = re.compile(r"[.!?\u3002\uff01\uff1f\n]\s*")
-_points: Final = itemgetter(1)
-_WORD: Final = re.compile(r"[a-z]+")
-_NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the classifier looks at: the last question, and the size of everything around it."""
-
-    text: str
-    chars: int
-    turns: int = 1
-    max_tokens: int = 0
-    prompt_tokens: int = field(default=0, compare=False)
-    """Of the whole conversation, as `tokens.prompt_tokens` estimates."""
+_DEFAULT_SCORER: Final = Scorer(DEFAULT)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A class, the score it comes from, and the reason in one short ASCII line."""
+    """What the score alone says - before header, rules and budget - and why, in one short ASCII line."""
 
     query_class: QueryClass
     score: float
+    certain: bool
     reason: str
 
 
-def classify(asked: Asked) -> Verdict:
-    """Return the class of a query, by the table above."""
-    parts = [part for part in _parts(asked) if part[1] > 0]
-    parts.sort(key=_points, reverse=True)
-    score = sum(map(_points, parts))
-    query_class = QueryClass.COMPLEX if score >= THRESHOLD else QueryClass.SIMPLE
-    told = " ".join([f"{name}=+{points:.2f}" for name, points in parts]) or "no complex feature"
-    return Verdict(query_class, score, f"score {score:.2f} of {THRESHOLD:.2f}: {told}")
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What rules look at."""
+
+    model: str
+    path: str
+    task_type: str | None = None
+    tools: bool = False
 
 
-def _parts(asked: Asked) -> tuple[tuple[str, float], ...]:
-    text = asked.text[-_SEARCHED_CHARS:].lower()
-    words = frozenset(_WORD.findall(text))
-    found = len(words & ARITHMETIC) + _count(text, ARITHMETIC_PHRASES, ARITHMETIC_ZH)
-    reasons = not words.isdisjoint(REASONING) or _count(text, REASONING_PHRASES, REASONING_ZH)
-    marks = text.count("?") + text.count("\uff1f")
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A class, what chose it in one word, and why in a line; `verdict` where the score was asked."""
+
+    query_class: QueryClass
+    chosen_by: str
+    reason: str
+    verdict: Verdict | None = None
+
+    @property
+    def offered_class(self) -> QueryClass:
+        """The class before any budget: what clients ask of the pools of that class."""
+        return self.query_class if self.verdict is None else self.verdict.query_class
+
+    @property
+    def may_spill(self) -> bool:
+        """Whether another class may answer: nobody asked for this one by name."""
+        return self.verdict is not None
+
+
+def classify(
+    asked: Asked, scorer: Scorer = _DEFAULT_SCORER, threshold: float = MIDDLE, uncertain_points: float = 0.0
+) -> Verdict:
+    """Return the class by the score: Complex from `threshold` on, and in the uncertain range below it."""
+    score = scorer.score(asked)
+    certain = not threshold - uncertain_points <= score < threshold
+    query_class = QueryClass.COMPLEX if score >= threshold or not certain else QueryClass.SIMPLE
+    told = "" if certain else ", uncertain"
+    return Verdict(query_class, score, certain, f"score {score:.1f} of {threshold:g}{told}")
+
+
+class Router:
+    """Decides the class of every query of one gateway; holds the settings, the weights and the hour's budget."""
+
+    def __init__(self) -> None:
+        self._settings = Routing()
+        self._scorer = _DEFAULT_SCORER
+        self._budget = Budget()
+
+    def configure(self, settings: Routing) -> None:
+        """Take over settings; what was counted stays."""
+        self._settings = settings
+
+    def weigh(self, weights: Weights) -> None:
+        """Score with these weights from now on."""
+        if weights != self._scorer.weights:
+            self._scorer = Scorer(weights)
+
+    def complex_share(self, now: float) -> float:
+        """Return the share of Complex queries in the last hour, 0 to 1."""
+        return self._budget.share(now)
+
+    def aliases(self) -> list[str]:
+        """Return the models' names that rules add to the deployment's."""
+        return list(dict.fromkeys(rule.match.model for rule in self._settings.rules if rule.match.model is not None))
+
+    def decide(self, asked: Asked | None, traits: Traits, override: QueryClass | None, now: float) -> Decision:
+        """Return the class of a query and count it; `asked` is None where there is no text to score."""
+        decision = self._decide(asked, traits, override, now)
+        if decision.chosen_by != "metadata":
+            score = decision.verdict.score if decision.verdict is not None else MIDDLE
+            self._budget.count(score, now, is_complex=decision.query_class is QueryClass.COMPLEX)
+        return decision
+
+    def may_be_complex(self, now: float) -> bool:
+        """Whether the budget has room for a Simple query that spills over."""
+        return self._settings.threshold is Threshold.FIXED or self._budget.admits(MIDDLE, self._ceiling, now)
+
+    def spilled(self, now: float) -> None:
+        """Count a Simple query, counted before, as Complex: the large model answers it."""
+        self._budget.turn_complex(now)
+
+    @property
+    def _ceiling(self) -> float:
+        return self._settings.complex_share_percent / 100
+
+    def _decide(self, asked: Asked | None, traits: Traits, override: QueryClass | None, now: float) -> Decision:
+        if override is not None:
+            return Decision(override, "header", f"header {self._settings.override_header}")
+        rule = first_fitting(self._settings.rules, traits)
+        if rule is not None:
+            return Decision(rule.query_class, "rule", f"rule {rule.name}")
+        if asked is None:
+            return Decision(QueryClass.SIMPLE, "metadata", "asks about the model, not the model")
+        verdict = classify(asked, self._scorer, self._settings.score_threshold, self._settings.uncertain_points)
+        if verdict.query_class is QueryClass.COMPLEX and not self._affords(verdict, now):
+            reason = f"{verdict.reason}, but the budget of {self._settings.complex_share_percent} % is spent"
+            return Decision(QueryClass.SIMPLE, "budget", reason, verdict)
+        return Decision(verdict.query_class, "score" if verdict.certain else "uncertain", verdict.reason, verdict)
+
+    def _affords(self, verdict: Verdict, now: float) -> bool:
+        return self._settings.threshold is Threshold.FIXED or self._budget.admits(verdict.score, self._ceiling, now)
+
+
+def first_fitting(rules: Sequence[Rule], traits: Traits) -> Rule | None:
+    """Return the first rule that holds for such a query, or None."""
+    return next((rule for rule in rules if _fits(rule.match, traits)), None)
+
+
+def _fits(match: RuleMatch, traits: Traits) -> bool:
     return (
-        ("arithmetic", min(2.0, 0.75 + 0.25 * found) if found else 0.0),
-        ("reasoning", 1.0 if reasons else 0.0),
-        ("code", 1.0 if "```" in text else 0.0),
-        ("numbers", min(1.5, 0.5 * len(_NUMBER.findall(question_of(text))))),
-        ("questions", min(0.9, 0.3 * (marks - 1))),
-        ("length", min(1.0, asked.chars / 4000)),
-        ("turns", min(0.5, 0.1 * (asked.turns - 4))),
-        ("answer", 0.6 if asked.max_tokens >= 2048 else 0.3 if asked.max_tokens >= 512 else 0.0),  # noqa: PLR2004
+        (match.model is None or match.model == traits.model)
+        and (match.path_prefix is None or traits.path.startswith(match.path_prefix))
+        and (match.tools is None or match.tools == traits.tools)
+        and (match.task_type is None or match.task_type == traits.task_type)
     )
-
-
-def _count(text: str, phrases: tuple[str, ...], chinese: tuple[str, ...]) -> int:
-    found = len([phrase for phrase in phrases if phrase in text])
-    return found if text.isascii() else found + len([phrase for phrase in chinese if phrase in text])
-
-
-def question_of(text: str) -> str:
-    """Return the part of a text after its last enumeration (items that end in ';' or a line break).
-
-    >>> question_of("We sell: red mug 3 euros; blue mug 4 euros. How many mugs are left?")
-    'How many mugs are left?'
-    """
-    last_item = max(text.rfind(";"), text.rfind("\uff1b"))
-    if last_item < 0:
-        return text
-    after = text[last_item + 1 :]
-    end = _SENTENCE_END.search(after)
-    return after[end.end() :] if end is not None and end.end() < len(after) else after

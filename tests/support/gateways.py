@@ -39,7 +39,6 @@ LARGE = pool("large", QueryClass.COMPLEX)
 def config(*pools: GatewayPool, **settings: Any) -> GatewayConfig:
     """A configuration with the pools light and large unless others are given."""
     defaults = {
-        "override_header": "X-AutoGLM-Class",
         "max_queries": 100,
         "max_wait_seconds": 30,
         "max_body_bytes": 65536,

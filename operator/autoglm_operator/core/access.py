@@ -15,12 +15,14 @@ def account_for(deployment: Deployment) -> JSON:
 
 
 def role_for(deployment: Deployment) -> JSON:
-    """Return the Role: read its own ConfigMap, follow EndpointSlices, nothing else."""
+    """Return the Role: read its own ConfigMap and the one with its weights, follow EndpointSlices, nothing else."""
+    weights = deployment.spec.routing.weights_config_map_ref
+    config_maps = [names.gateway_name(deployment.name), *([weights.name] if weights is not None else [])]
     rules = [
         {
             "apiGroups": [""],
             "resources": ["configmaps"],
-            "resourceNames": [names.gateway_name(deployment.name)],
+            "resourceNames": config_maps,
             "verbs": _READ,
         },
         {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": _READ},

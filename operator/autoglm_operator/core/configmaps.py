@@ -27,7 +27,7 @@ def gateway_config_for(deployment: Deployment) -> JSON:
         deployment=deployment.name,
         namespace=deployment.namespace,
         pools=[_gateway_pool(pool) for pool in spec.pools],
-        override_header=spec.routing.override_header,
+        routing=spec.routing,
         max_queries=spec.queue.max_queries,
         max_wait_seconds=spec.queue.max_wait_seconds.normal,
         max_body_bytes=spec.gateway.limits.max_body_bytes,

@@ -47,7 +47,7 @@ async def test_the_class_decides_the_pool_and_the_answer_says_why() -> None:
         simple, hard = await gate.chat(), await gate.chat(COMPLEX_PROMPT)
         assert [simple.headers[name] for name in (names.HEADER_POOL, names.HEADER_ROUTED_CLASS)] == ["light", "Simple"]
         assert [hard.headers[name] for name in (names.HEADER_POOL, names.HEADER_ROUTED_CLASS)] == ["large", "Complex"]
-        assert "arithmetic" in hard.headers[names.HEADER_REASON]
+        assert hard.headers[names.HEADER_REASON] == f"score {hard.headers[names.HEADER_SCORE]} of 50"
         assert (len(light.requests), len(large.requests)) == (1, 1)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from autoglm_api import names
 from autoglm_api.config import Demand
+from autoglm_api.routing import Routing
 from autoglm_transport.http import Request
 from autoglm_transport.responder import Responder
 from support.gateways import (
@@ -124,7 +125,8 @@ async def test_a_bad_override_says_what_is_allowed() -> None:
 
 
 async def test_the_override_header_s_name_is_a_setting() -> None:
-    async with replica() as large, running_gateway(config(override_header="X-Level"), large=[large.port]) as gate:
+    settings = config(routing=Routing(override_header="X-Level"))
+    async with replica() as large, running_gateway(settings, large=[large.port]) as gate:
         answer = await gate.send(body=chat_body(), headers=[("X-Level", "Complex")])
         assert answer.headers[names.HEADER_POOL] == "large"
         assert large.requests[0].headers.get("x-level") is None

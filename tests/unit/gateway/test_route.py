@@ -1,86 +1,166 @@
-# ruff: noqa: RUF001 - the punctuation is Chinese because the questions are
-
 import sys
 from pathlib import Path
 
 import pytest
 
-from autoglm_gateway.route import THRESHOLD, Asked, classify, question_of
+from autoglm_api.routing import QueryClass, Routing, Rule, RuleMatch
+from autoglm_gateway.features import Asked
+from autoglm_gateway.route import Decision, Router, Traits, classify, first_fitting
+from autoglm_gateway.weights import Weights
 
 SHELF = "We sell: red lamp 23 euros, 25 left, 3 days; blue mug 56 euros, 76 left, 8 days. "
+TRAITS = Traits("shop", "/v1/chat/completions")
+ALWAYS = Weights(bias=10, features={})
 
 SIMPLE = [
     "How much is the lamp?",
     "Hello, what colour is the mug? Thanks.",
     "How many lamps are left?",
     "When do you open on Sunday?",
-    "台灯多少钱？",
-    "杯子是什么颜色的？",
+    "\u53f0\u706f\u591a\u5c11\u94b1\uff1f",
+    "\u676f\u5b50\u662f\u4ec0\u4e48\u989c\u8272\u7684\uff1f",
 ]
 COMPLEX = [
     "What is the total for 3 lamps and 2 mugs?",
     "With 20 percent off, how much are 4 mugs?",
     "How much do 3 lamps and 2 mugs cost?",
+    "How much do three lamps and two mugs cost?",
     "By how many euros is the mug cheaper than the lamp?",
     "Why is the sky blue? Explain step by step.",
     "Fix this: ```x = 1```",
-    "三个台灯和两个杯子一共多少钱？",
-    "打八折以后多少钱？",
-    "哪个杯子最便宜？",
-    "请解释一下退货规则。",
+    "\u4e09\u4e2a\u53f0\u706f\u548c\u4e24\u4e2a\u676f\u5b50\u4e00\u5171\u591a\u5c11\u94b1\uff1f",
+    "\u6253\u516b\u6298\u4ee5\u540e\u591a\u5c11\u94b1\uff1f",
+    "\u54ea\u4e2a\u676f\u5b50\u6700\u4fbf\u5b9c\uff1f",
+    "\u8bf7\u89e3\u91ca\u4e00\u4e0b\u9000\u8d27\u89c4\u5219\u3002",
 ]
 
 
+@pytest.mark.parametrize("before", ["", SHELF])
 @pytest.mark.parametrize("text", SIMPLE)
-def test_look_ups_are_simple(text: str) -> None:
-    assert classify(Asked(SHELF + text, len(SHELF + text))).query_class == "Simple"
+def test_look_ups_are_simple(text: str, before: str) -> None:
+    assert classify(Asked(before + text, len(before + text))).query_class == "Simple"
 
 
+@pytest.mark.parametrize("before", ["", SHELF])
 @pytest.mark.parametrize("text", COMPLEX)
-def test_arithmetic_reasoning_and_code_are_complex(text: str) -> None:
-    assert classify(Asked(SHELF + text, len(SHELF + text))).query_class == "Complex"
+def test_arithmetic_reasoning_and_code_are_complex(text: str, before: str) -> None:
+    assert classify(Asked(before + text, len(before + text))).query_class == "Complex"
 
 
 @pytest.mark.parametrize(
     ("asked", "query_class"),
     [
         (Asked("", 0), "Simple"),
-        (Asked("hi", 100), "Simple"),
-        (Asked("hi", 4000), "Complex"),
-        (Asked("hi", 2800, turns=6), "Simple"),
-        (Asked("hi", 2800, turns=9), "Complex"),
-        (Asked("hi", 2800, max_tokens=512), "Complex"),
+        (Asked("hi", 1000), "Simple"),
+        (Asked("hi", 6000), "Complex"),
+        (Asked("hi " * 84, 252), "Complex"),
+        (Asked("hi", 3400, turns=6), "Simple"),
+        (Asked("hi", 3800, turns=9), "Complex"),
+        (Asked("hi", 3600, max_tokens=512), "Complex"),
         (Asked("hi", 2000, max_tokens=2048), "Complex"),
-        (Asked("where? when? who? what?", 100), "Simple"),
-        (Asked("where? when? who? what?", 800), "Complex"),
-        (Asked("order 12 arrived", 100), "Simple"),
-        (Asked("order 12 or 13 or 14", 100), "Complex"),
+        (Asked("hi", 2000, max_tokens=512, tools=True), "Complex"),
+        (Asked("order 12 arrived", 16), "Simple"),
+        (Asked("order 12 or 13 or 14", 20), "Complex"),
+        (Asked("x" * 8000 + "\u4e00", 8001), "Complex"),
     ],
 )
 def test_size_turns_and_numbers_add_up(asked: Asked, query_class: str) -> None:
     assert classify(asked).query_class == query_class
 
 
-def test_the_reason_names_the_strongest_feature_first_and_is_plain_ascii() -> None:
-    verdict = classify(Asked("总共多少？ 3 lamps", 100))
-    assert verdict.reason == "score 1.52 of 1.00: arithmetic=+1.00 numbers=+0.50 length=+0.03"
-    assert verdict.score >= THRESHOLD
-
-
-def test_numbers_of_a_list_do_not_count() -> None:
-    assert question_of(SHELF + "How many mugs are left?") == "How many mugs are left?"
-    assert question_of("a; b\nc 1") == "c 1"
-    assert question_of("no list 1 2") == "no list 1 2"
-
-
-def test_a_huge_text_costs_no_more_than_its_end() -> None:
-    assert classify(Asked("total " * 1_000_000 + "x" * 8000, 100)).query_class == "Simple"
+@pytest.mark.parametrize(
+    ("threshold", "uncertain", "query_class", "certain"),
+    [(43, 0, "Complex", True), (50, 0, "Simple", True), (50, 10, "Complex", False), (50, 5, "Simple", True)],
+)
+def test_a_score_just_below_the_threshold_is_not_certain(
+    threshold: int, uncertain: int, query_class: str, *, certain: bool
+) -> None:
+    verdict = classify(Asked("order 12 arrived", 16), threshold=threshold, uncertain_points=uncertain)
+    assert 43 < verdict.score < 45
+    assert (verdict.query_class, verdict.certain) == (query_class, certain)
+    assert verdict.reason.isascii()
 
 
 def test_the_shop_s_held_out_questions(monkeypatch: pytest.MonkeyPatch) -> None:
     """The demo's own task family; the words were chosen with it in sight, so this guards and proves no quality."""
     monkeypatch.setattr(sys, "path", [str(Path(__file__).parents[3] / "models"), *sys.path])
     task = pytest.importorskip("autoglm_shop.task")
-    queries = task.demo_queries(7, 200)
-    right = sum(classify(Asked(query.prompt, len(query.prompt))).query_class == query.kind for query in queries)
-    assert right >= 190
+    wrong = [
+        query.kind
+        for query in task.demo_queries(7, 400)
+        if classify(Asked(query.prompt, len(query.prompt))).query_class != query.kind
+    ]
+    assert wrong.count("Simple") <= 5
+    assert wrong.count("Complex") <= 5
+
+
+def rule(name: str, query_class: QueryClass = QueryClass.COMPLEX, **match: object) -> Rule:
+    return Rule(name=name, match=RuleMatch.model_validate(match), query_class=query_class)
+
+
+@pytest.mark.parametrize(
+    ("match", "fits"),
+    [
+        ({"model": "shop"}, True),
+        ({"model": "other"}, False),
+        ({"path_prefix": "/v1/"}, True),
+        ({"path_prefix": "/v2/"}, False),
+        ({"tools": True}, True),
+        ({"tools": False}, False),
+        ({"task_type": "report"}, True),
+        ({"task_type": "chat"}, False),
+        ({"task_type": "report", "tools": True}, True),
+        ({"task_type": "report", "tools": False}, False),
+    ],
+)
+def test_a_rule_holds_when_every_condition_fits(match: dict[str, object], *, fits: bool) -> None:
+    traits = Traits("shop", "/v1/chat/completions", "report", tools=True)
+    assert (first_fitting([rule("a", **match)], traits) is not None) == fits
+
+
+def decided(asked: Asked | None, override: QueryClass | None = None, **settings: object) -> Decision:
+    router = Router()
+    router.configure(Routing.model_validate(settings))
+    return router.decide(asked, TRAITS, override, 0.0)
+
+
+def test_header_then_rules_then_score() -> None:
+    rules = [rule("first", QueryClass.SIMPLE, model="shop"), rule("second", model="shop")]
+    hard = Asked(COMPLEX[0], 40)
+    assert decided(hard, QueryClass.COMPLEX, rules=rules).chosen_by == "header"
+    ruled = decided(hard, rules=rules)
+    assert (ruled.query_class, ruled.chosen_by, ruled.reason) == ("Simple", "rule", "rule first")
+    assert not ruled.may_spill
+    scored = decided(hard)
+    assert (scored.query_class, scored.chosen_by, scored.may_spill) == ("Complex", "score", True)
+    assert decided(None).chosen_by == "metadata"
+
+
+def test_what_the_budget_turns_down_was_offered_as_complex() -> None:
+    turned_down = decided(Asked(COMPLEX[0], 40), threshold="Budget", complex_share_percent=0)
+    assert (turned_down.query_class, turned_down.chosen_by) == ("Simple", "budget")
+    assert turned_down.offered_class == "Complex"
+
+
+def test_an_uncertain_query_counts_for_the_budget() -> None:
+    asked = Asked("order 12 arrived", 16)
+    settings = {"threshold": "Budget", "uncertain_points": 10}
+    assert decided(asked, **settings, complex_share_percent=50).chosen_by == "uncertain"
+    assert decided(asked, **settings, complex_share_percent=0).chosen_by == "budget"
+
+
+def test_new_weights_and_settings_count_at_once() -> None:
+    router = Router()
+    asked = Asked("hi", 2)
+    assert router.decide(asked, TRAITS, None, 0.0).query_class == "Simple"
+    router.weigh(ALWAYS)
+    assert router.decide(asked, TRAITS, None, 1.0).query_class == "Complex"
+    assert router.complex_share(1.0) == 0.5
+    router.configure(Routing(score_threshold=100))
+    assert router.decide(asked, TRAITS, None, 2.0).query_class == "Simple"
+
+
+def test_rules_name_more_models() -> None:
+    router = Router()
+    router.configure(Routing(rules=[rule("a", model="x"), rule("b", tools=True), rule("c", model="x", tools=True)]))
+    assert router.aliases() == ["x"]

@@ -1,0 +1,111 @@
+"""Which pool answers a query: pinned by its model's name, of the class that the router finds, or of the other one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from autoglm_api import names
+from autoglm_api.config import GatewayConfig
+from autoglm_api.routing import QueryClass
+from autoglm_gateway.features import Asked
+from autoglm_gateway.fleet import Fleet
+from autoglm_gateway.pool import Pool
+from autoglm_gateway.refusal import RefusalError
+from autoglm_gateway.route import Decision, Router, Traits
+from autoglm_transport.http import Pair, Request
+
+_CLASSES: Final = {query_class.lower(): query_class for query_class in QueryClass}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A pool for one query, and why; `offered_class` is what was asked for before budget and spillover."""
+
+    pool: Pool
+    query_class: QueryClass
+    offered_class: QueryClass
+    chosen_by: str  # one word for the metrics
+    reason: str  # a line for the client
+    question: Asked | None = None
+    told: list[Pair] = field(default_factory=list)
+    spilled_from: QueryClass | None = None
+
+
+class Chooser:
+    """Chooses pools; every choice counts for the router's budget."""
+
+    def __init__(self, fleet: Fleet, router: Router) -> None:
+        self._fleet = fleet
+        self._router = router
+
+    def served_models(self, config: GatewayConfig) -> list[str]:
+        """Return every name that a client may ask for: the deployment's first."""
+        named = [config.deployment, *self._router.aliases(), *(pool.model_name for pool in config.pools)]
+        return list(dict.fromkeys(named))
+
+    def choose(
+        self, request: Request, config: GatewayConfig, now: float, *, model: str, asked: Callable[[], Asked | None]
+    ) -> Choice:
+        """Return the pool of a query.
+
+        Raises:
+            RefusalError: the header names no class (400) or is not allowed (403), or no pool is known (404, 503).
+        """
+        override = _override(request, config)
+        if model != config.deployment and (pinned := self._fleet.by_model(model)) is not None:
+            serves = pinned.config.serves
+            return Choice(pinned, serves, serves, "model", "pinned by model name")
+        if model != config.deployment and model not in self._router.aliases():
+            raise unknown_model(model, self.served_models(config))
+        question = asked() if override is None else None
+        tools = question is not None and question.tools
+        traits = Traits(model, request.path, request.headers.get(names.HEADER_TASK), tools)
+        decision = self._router.decide(question, traits, override, now)
+        return self._pool_for(decision, config, question, now)
+
+    def _pool_for(self, decision: Decision, config: GatewayConfig, question: Asked | None, now: float) -> Choice:
+        wanted = decision.query_class
+        pool = self._fleet.choose(wanted)
+        if pool is None:
+            raise RefusalError(503, f"no pool serves {wanted}", code="no_pool")
+        told = [] if decision.verdict is None else [(names.HEADER_SCORE, f"{decision.verdict.score:.1f}")]
+        other = self._spilled(decision, config, now)
+        if other is None:
+            chosen_by, reason = decision.chosen_by, decision.reason
+            return Choice(pool, wanted, decision.offered_class, chosen_by, reason, question, told)
+        told.append((names.HEADER_SPILLED_FROM, wanted))
+        reason = f"{decision.reason}; spilled over, no room for {wanted}"
+        serves = other.config.serves
+        return Choice(other, serves, decision.offered_class, "spillover", reason, question, told, wanted)
+
+    def _spilled(self, decision: Decision, config: GatewayConfig, now: float) -> Pool | None:
+        routing = config.routing
+        if not routing.spillover or not decision.may_spill:
+            return None
+        other = self._fleet.spill(decision.query_class, routing.spillover_floor_percent)
+        if other is None or other.config.serves is QueryClass.SIMPLE:
+            return other
+        if decision.chosen_by == "budget" or not self._router.may_be_complex(now):
+            return None
+        self._router.spilled(now)
+        return other
+
+
+def _override(request: Request, config: GatewayConfig) -> QueryClass | None:
+    header = config.routing.override_header
+    value = request.headers.get(header.lower())
+    if value is None:
+        return None
+    if not config.routing.allow_override:
+        raise RefusalError(403, f"header {header} is not allowed here", code="override_not_allowed")
+    query_class = _CLASSES.get(value.strip().lower())
+    if query_class is None:
+        raise RefusalError(400, f"header {header} must be {' or '.join(QueryClass)}", code="invalid_class")
+    return query_class
+
+
+def unknown_model(model: str, models: list[str]) -> RefusalError:
+    """Return the refusal of a model that is not served."""
+    return RefusalError(
+        404, f"model {model!r} is not served here; there are {', '.join(models)}", code="model_not_found"
+    )
