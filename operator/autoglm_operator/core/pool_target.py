@@ -43,6 +43,7 @@ def sighting_of(plan: PoolPlan, observed: Observed) -> Sighting:
         weight=pool.weight,
         concurrency=pool.concurrency_per_replica,
         gpus_per_replica=pool.engine.gpus_per_replica,
+        gpu_budget=plan.gpu_budget,
         unschedulable=len(waits) + (refused.count if refused is not None else 0),
     )
     return Sighting(target, min(since, default=None))

@@ -36,6 +36,8 @@ class PoolPlan:
     """Whether a ready replica is behind a Service, so that a gateway finds it."""
     rollout: RolloutPlan
     rest: Rest = Rest.AWAKE
+    gpu_budget: int | None = None
+    """GPUs that all pools of the deployment may take together."""
 
     @property
     def desired(self) -> int:
@@ -61,6 +63,7 @@ def pool_plan(
         reachable=any(one.ready and _has_service(deployment, pool, observed, one.revision) for one in states),
         rollout=rollout.plan(size.desired, new, old),
         rest=rest_of(size, before, observed.workers(pool.name), pool.scaling.startup_seconds, now),
+        gpu_budget=deployment.spec.gpu_budget,
     )
 
 

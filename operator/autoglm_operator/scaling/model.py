@@ -76,6 +76,8 @@ class PoolTarget:
     unschedulable: int = 0
     unschedulable_seconds: float = 0.0
     became_ready: tuple[float, ...] = ()
+    gpu_budget: int | None = None
+    """GPUs that all pools of the deployment may take together; None: any number."""
     conflict: str = ""
     """Who else writes the pool's size (an HPA or a ScaledObject), in words; empty: nobody."""
     external_replicas: int | None = None

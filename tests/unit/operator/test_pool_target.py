@@ -29,7 +29,7 @@ def _failing(replicas: int, message: str = "exceeded quota: few") -> dict[str, A
 
 
 def _target(observed: Observed, seconds: float = 0) -> PoolTarget:
-    manifest = changed(two_pools(), "spec.light.weight", 3)
+    manifest = changed(changed(two_pools(), "spec.light.weight", 3), "spec.gpuBudget", 16)
     plan = step(SimulatedKubernetes(), manifest, Status())[0].pools["light"]
     return sighting_of(plan, observed).at(at(seconds), (7.0,))
 
@@ -37,6 +37,7 @@ def _target(observed: Observed, seconds: float = 0) -> PoolTarget:
 def test_a_target_carries_what_the_spec_says() -> None:
     target = _target(Observed())
     assert (target.serves, target.weight, target.became_ready) == (QueryClass.SIMPLE, 3, (7.0,))
+    assert (target.gpu_budget, target.gpus_per_replica) == (16, 0)
     assert (target.unschedulable, target.unschedulable_seconds) == (0, 0.0)
 
 
