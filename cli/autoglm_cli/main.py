@@ -11,9 +11,11 @@ from autoglm_api import names
 from autoglm_api.status import Status
 from autoglm_cli import route
 from autoglm_cli.explain import explanation
+from autoglm_cli.simulate import simulate
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Look at AutoGLM deployments.")
 app.add_typer(route.app, name="route")
+app.command()(simulate)
 _console = Console()
 _errors = Console(stderr=True)
 

@@ -1,0 +1,1 @@
+"""What `autoglm simulate` reads and writes, around the pure simulator."""
