@@ -19,7 +19,7 @@ from autoglm_operator.simulate.policies import POLICIES
 
 _console = Console()
 _errors = Console(stderr=True)
-_TABLE_WIDTH = 120
+_TABLE_WIDTH = 140
 """A table that is piped or in a narrow window keeps its figures whole."""
 
 
@@ -121,7 +121,7 @@ def _tell(study: Study, output: Output, settings: dict[str, Any], out: Path | No
         case Output.CSV:
             typer.echo(as_csv(study), nl=False)
         case Output.TABLE:
-            _console.print(as_table(study), width=max(_console.width, _TABLE_WIDTH))
+            Console(width=max(_console.width, _TABLE_WIDTH)).print(as_table(study))
             for sentence in differences_in_words(study):
                 _console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 

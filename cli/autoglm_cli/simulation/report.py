@@ -44,7 +44,9 @@ def as_csv(study: Study) -> str:
 
 def as_table(study: Study) -> Table:
     """Return the main figures for a terminal; `*` marks the Pareto front of a sweep."""
-    table = Table("pool", "policy", *(["value"] if study.best else []), box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for title in ("pool", "policy", *(["value"] if study.best else [])):
+        table.add_column(title, no_wrap=True)
     for _, title in columns():
         table.add_column(title, justify="right", no_wrap=True)
     for answer in study.answers:
