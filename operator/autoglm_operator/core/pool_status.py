@@ -54,7 +54,7 @@ def _ready(plan: PoolPlan, problems: Iterable[Problem]) -> Finding:
     first = next((one for one in problems if one.place == plan.pool.name), None)
     if plan.rest is Rest.STOPPED:
         return finding(
-            kind, False, Reason.MANUAL_ZERO, "somebody scaled the pool to 0; queries do not wake it"
+            kind, False, Reason.MANUAL_ZERO, "no query wakes the pool: it was scaled to 0, or is paused"
         )
     if plan.ready == 0 and first is not None:
         return finding(kind, False, first.reason, first.message)

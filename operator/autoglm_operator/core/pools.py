@@ -79,10 +79,14 @@ def _sizing(
     found = sizing(pool, held, asked_size(deployment, pool, observed), conflict, past, bounds)
     found = replace(
         found,
-        stopped=found.mode is Mode.INTERNAL and _is_stopped(past, bounds),
+        stopped=found.mode is Mode.INTERNAL and (_is_held(deployment) or _is_stopped(past, bounds)),
         hindrance=_hindrance(past, found.desired, bounds, pods_refused(observed, pool.name)),
     )
     return found if past.before is None or not deployment.spec.paused else _kept(found, past.before)
+
+
+def _is_held(deployment: Deployment) -> bool:
+    return deployment.spec.paused or deployment.pauses.scale_out
 
 
 def _is_stopped(past: Past, bounds: Bounds) -> bool:

@@ -28,7 +28,7 @@ class Sizing:
     conflict: str = ""
     """Who else writes the pool's size, in words; empty: nobody."""
     stopped: bool = False
-    """Whether somebody took all replicas away by hand, so that no query wakes the pool."""
+    """Whether no query wakes the pool: somebody took all replicas away by hand, or growing is paused."""
 
     hindrance: Reason | None = None
     """What keeps the size, or its replicas, from what was decided: an annotation, a quota."""

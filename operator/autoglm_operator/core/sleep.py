@@ -2,7 +2,7 @@
 
 | wanted | ready | situation                                                        | rest    |
 |--------|-------|-------------------------------------------------------------------|---------|
-| 0      | any   | somebody scaled it to 0 by hand, or only advice is given          | STOPPED |
+| 0      | any   | scaled to 0 by hand, growing is paused, or only advice is given   | STOPPED |
 | 0      | any   | else: the first query wakes it (or whoever writes its size does)  | ASLEEP  |
 | > 0    | 0     | it was asleep, its replicas start, nothing is wrong, not for long | WAKING  |
 | > 0    | any   | else                                                              | AWAKE   |

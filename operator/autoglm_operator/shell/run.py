@@ -24,6 +24,7 @@ from autoglm_operator.shell.prometheus import Prometheus
 from autoglm_operator.shell.reconciler import Reconciler
 from autoglm_operator.shell.recorder import Recorder
 from autoglm_operator.shell.scaling_loop import ScalingLoop
+from autoglm_operator.shell.state_store import ConfigMapStore
 from autoglm_operator.shell.work_queue import WorkQueue
 
 _log: Final = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class _Operator:
         self.stopping = asyncio.Event()
         self.reconciler = Reconciler(api, Recorder(api, environment.instance), environment.images)
         self.queue = WorkQueue(self.reconciler, environment.resync_seconds)
+        self.store = ConfigMapStore(api, self.reconciler.uid_of)
 
     def publish(self, key: ObjectKey, pool: str, decision: PoolDecision) -> None:
         """Take a scaling decision; a new size or reason is acted on at once."""
@@ -97,9 +99,10 @@ async def _scaling(operator: _Operator, environment: Environment) -> AsyncIterat
     prometheus = Prometheus(environment.prometheus_url)
     loop = ScalingLoop(prometheus, operator.reconciler.targets, operator.publish, environment.scaling_interval_seconds)
     try:
-        async with _in_background(loop.run):
+        async with _in_background(operator.store.run), _in_background(loop.run):
             yield
     finally:
+        await operator.store.flush()
         await prometheus.aclose()
 
 

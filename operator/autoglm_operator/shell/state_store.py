@@ -20,6 +20,8 @@ _log: Final = logging.getLogger(__name__)
 
 INTERVAL_SECONDS: Final = 30.0
 """Nothing but news is written more often."""
+FLUSH_SECONDS: Final = 10.0
+"""A third of the time that Kubernetes gives a pod to end."""
 _TURN_SECONDS: Final = 1.0
 _WRITES_PER_TURN: Final = 20
 
@@ -55,8 +57,14 @@ class _Pending:
 class ConfigMapStore:
     """One ConfigMap per deployment, written by a field manager of its own."""
 
-    def __init__(self, api: KubernetesAPI, uid_of: Callable[[ObjectKey], str | None]) -> None:
+    def __init__(
+        self,
+        api: KubernetesAPI,
+        uid_of: Callable[[ObjectKey], str | None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._api = api
+        self._clock = clock
         self._uid_of = uid_of
         self._pending: dict[ObjectKey, _Pending] = {}
         self._problems: dict[ObjectKey, str] = {}
@@ -79,7 +87,7 @@ class ConfigMapStore:
         """Remember what to write; `run` writes it."""
         known = self._pending.get(key)
         if known is None:
-            self._pending[key] = _Pending(make, changed, time.monotonic())
+            self._pending[key] = _Pending(make, changed, self._clock())
         else:
             known.make, known.changed, known.dirty = make, known.changed or changed, True
 
@@ -96,13 +104,17 @@ class ConfigMapStore:
 
     async def write_due(self) -> None:
         """Write the news, and what has not been written for long; the oldest first."""
-        now = time.monotonic()
+        now = self._clock()
         due = [key for key, one in self._pending.items() if _is_due(one, now)]
         await self._write_all(sorted(due, key=self._urgency)[:_WRITES_PER_TURN])
 
     async def flush(self) -> None:
-        """Write everything that is not written yet; for the end."""
-        await self._write_all([key for key, one in self._pending.items() if one.dirty])
+        """Write everything that is not written yet, as far as FLUSH_SECONDS allow; for the end."""
+        try:
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await self._write_all([key for key, one in self._pending.items() if one.dirty])
+        except TimeoutError:
+            _log.warning("not every scaling state could be written in %g s", FLUSH_SECONDS)
 
     def _urgency(self, key: ObjectKey) -> tuple[bool, float]:
         return not self._pending[key].changed, self._pending[key].written
@@ -112,7 +124,7 @@ class ConfigMapStore:
             pending, uid = self._pending.get(key), self._uid_of(key)
             if pending is None or uid is None:
                 continue
-            pending.written, pending.changed, pending.dirty = time.monotonic(), False, False
+            pending.written, pending.changed, pending.dirty = self._clock(), False, False
             try:
                 await self._write(key, uid, pending.make())
             except APIError as error:
