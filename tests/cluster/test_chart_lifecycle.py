@@ -16,19 +16,20 @@ from support.manifests import REPOSITORY, two_pools
 
 pytestmark = pytest.mark.cluster
 
+CRDS = (names.CRD_NAME, names.SCALE_CRD_NAME)
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:autoglm"
 
 
 @pytest.fixture(scope="module")
 def installed(control_plane: Cluster) -> Iterator[Cluster]:
-    control_plane.kubectl("delete", "crd", names.CRD_NAME, "--ignore-not-found")
+    control_plane.kubectl("delete", "crd", *CRDS, "--ignore-not-found")
     control_plane.kubectl("create", "namespace", NAMESPACE)
     control_plane.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
     _install(control_plane)
     control_plane.kubectl("wait", "--for=condition=Established", f"crd/{names.CRD_NAME}")
     yield control_plane
     _uninstall(control_plane)
-    control_plane.kubectl("delete", "crd", names.CRD_NAME, "--ignore-not-found")
+    control_plane.kubectl("delete", "crd", *CRDS, "--ignore-not-found")
     control_plane.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
@@ -67,6 +68,9 @@ def _await_output(cluster: Cluster, *arguments: str) -> str:
         ("list", names.CRD_NAME),
         ("patch", f"{names.CRD_NAME}/status"),
         ("update", f"{names.CRD_NAME}/finalizers"),
+        ("create", names.SCALE_CRD_NAME),
+        ("patch", f"{names.SCALE_CRD_NAME}/status"),
+        ("list", "horizontalpodautoscalers.autoscaling"),
         ("create", "deployments.apps"),
         ("patch", "deployments.apps/scale"),
         ("delete", "configmaps"),
@@ -95,6 +99,8 @@ def test_the_operator_may(installed: Cluster, verb: str, resource: str) -> None:
         ("bind", "roles.rbac.authorization.k8s.io"),
         ("patch", "nodes"),
         ("deletecollection", "deployments.apps"),
+        ("patch", "horizontalpodautoscalers.autoscaling"),
+        ("delete", "horizontalpodautoscalers.autoscaling"),
         ("impersonate", "users"),
     ],
 )
@@ -178,7 +184,7 @@ def test_a_namespaced_installation_reaches_only_its_namespaces(installed: Cluste
 
 def test_a_definition_from_the_plain_file_can_be_taken_over(installed: Cluster) -> None:
     _uninstall(installed)
-    installed.kubectl("delete", "crd", names.CRD_NAME)
+    installed.kubectl("delete", "crd", *CRDS)
     plain = (REPOSITORY / "crds" / f"{names.GROUP}_{names.PLURAL}.yaml").read_text()
     installed.apply(plain.replace("The pools of workers.", "What an older version said."))
     with pytest.raises(HelmError, match="invalid ownership metadata"):
@@ -189,7 +195,7 @@ def test_a_definition_from_the_plain_file_can_be_taken_over(installed: Cluster) 
 
 def test_a_definition_that_is_not_kept_goes_with_the_release(installed: Cluster) -> None:
     _uninstall(installed)
-    installed.kubectl("delete", "crd", names.CRD_NAME)
+    installed.kubectl("delete", "crd", *CRDS)
     _install(installed, "--set", "crds.keep=false")
     _uninstall(installed)
-    installed.kubectl("wait", "--for=delete", f"crd/{names.CRD_NAME}", "--timeout=30s")
+    installed.kubectl("wait", "--for=delete", *(f"crd/{name}" for name in CRDS), "--timeout=30s")

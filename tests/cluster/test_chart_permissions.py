@@ -37,6 +37,7 @@ def asked(operator: OperatorProcess, crd: Cluster) -> Iterator[set[Permission]]:
         manifest["spec"]["pools"].append(_third(manifest["spec"]["pools"][0]))
         world.apply(manifest)
         world.until(world.is_ready, 40)
+        world.until(lambda: "status" in (world.get(f"{names.SCALE_CRD_NAME}/shop-third") or {}), 40)
         world.patch(f"{names.CRD_NAME}/shop", [{"op": "remove", "path": "/spec/pools/2"}], "json")
         world.until(lambda: not world.workers("third"), 40)
         for kind in ("service", "configmap", "role", "rolebinding", "serviceaccount", "poddisruptionbudget"):
@@ -51,7 +52,8 @@ def asked(operator: OperatorProcess, crd: Cluster) -> Iterator[set[Permission]]:
 
 
 def _third(pool: dict[str, Any]) -> dict[str, Any]:
-    return {**pool, "name": "third", "model": {**pool["model"], "name": "third-model"}}
+    scaling = {**pool["scaling"], "mode": "External"}
+    return {**pool, "name": "third", "model": {**pool["model"], "name": "third-model"}, "scaling": scaling}
 
 
 def _asked(cluster: Cluster) -> Iterator[Permission]:

@@ -74,11 +74,13 @@ def test_wrong_values_are_refused_before_anything_is_installed(values: dict[str,
     assert sentence in str(refusal.value)
 
 
-def test_the_definition_is_the_generated_one_and_is_kept() -> None:
-    (definition,) = of_kind(rendered(), "CustomResourceDefinition")
-    text = generate.outputs()[f"crds/{names.GROUP}_{names.PLURAL}.yaml"]
-    assert definition["spec"] == yaml.safe_load(text)["spec"]
-    assert definition["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+def test_the_definitions_are_the_generated_ones_and_are_kept() -> None:
+    definitions = of_kind(rendered(), "CustomResourceDefinition")
+    assert {one["metadata"]["name"] for one in definitions} == {names.CRD_NAME, names.SCALE_CRD_NAME}
+    for definition in definitions:
+        text = generate.outputs()[f"crds/{names.GROUP}_{definition['spec']['names']['plural']}.yaml"]
+        assert definition["spec"] == yaml.safe_load(text)["spec"]
+        assert definition["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,13 @@ def installable(control_plane: Cluster) -> Cluster:
     return control_plane
 
 
+def await_kind(cluster: Cluster, crd_name: str) -> None:
+    """Return once a definition is established; `kubectl wait` fails where it has no conditions at all yet."""
+    established = '{.status.conditions[?(@.type=="Established")].status}'
+    ask = ("get", "crd", crd_name, "-o", f"jsonpath={established}")
+    eventually(lambda: cluster.kubectl(*ask) == "True", 10, lambda: crd_name)
+
+
 def binding_of(kind: str, user: str) -> dict[str, Any]:
     """Return what gives a user the operator's role: everywhere, or (RoleBinding) in one namespace."""
     return {
@@ -129,7 +136,7 @@ def crd(installable: Cluster) -> Cluster:
     """The control plane with the CRDs; other modules remove them."""
     for plural in (names.PLURAL, names.SCALE_PLURAL):
         installable.apply((REPOSITORY / "crds" / f"{names.GROUP}_{plural}.yaml").read_text())
-        installable.kubectl("wait", "--for=condition=Established", f"crd/{plural}.{names.GROUP}")
+        await_kind(installable, f"{plural}.{names.GROUP}")
     return installable
 
 

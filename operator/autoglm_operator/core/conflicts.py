@@ -112,12 +112,16 @@ def _aged(before: Dispute | None, now: datetime) -> Dispute | None:
 
 
 def _change(deployment: Deployment, pool: Pool, observed: Observed) -> _Change | None:
+    """Return the size that somebody else has set since the pool's size was reported last."""
+    known = next((one.desired_replicas for one in deployment.status.pools or () if one.name == pool.name), None)
     for child in _deployments(deployment, pool, observed):
         writer = foreign_writer(child)
-        if writer is not None:
+        if writer is not None and child.replicas != known:
             name, time = writer
             words = f'field manager "{name}" keeps changing the replicas of {child.ref}'
-            return _Change(words, f"{child.ref.name} {name} {time} {child.replicas}")
+            # The time has seconds; the generation tells changes within one apart.
+            generation = child.body["metadata"].get("generation", 0)
+            return _Change(words, f"{child.ref.name} {name} {time} {generation}")
     return None
 
 
