@@ -5,6 +5,7 @@ seconds. A query's wait is the time until all tokens that arrived before it are 
 the request model for pools of tens of replicas.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -37,11 +38,15 @@ class Fluid:
     _oldest: int = 0
     """First second with tokens that are not done."""
     _last_capacity: float = 0.0
+    _in_flight: float = 0.0
+    _mean_tokens: float = field(init=False)
+    """Tokens of a query, over the whole trace."""
 
     def __post_init__(self) -> None:
         """Leave numpy for the loop: single elements of lists are faster."""
         self._tokens, self._queries = self.rates.tokens.tolist(), self.rates.queries.tolist()
         self._arrived = [0.0, *np.cumsum(self.rates.tokens).tolist()]
+        self._mean_tokens = float(self.rates.tokens.sum() / max(1e-9, self.rates.queries.sum()))
         self._counted = [0.0, *np.cumsum(self.rates.queries).tolist()]
 
     def second(self, now: int, capacity_factor: float) -> Second:
@@ -53,8 +58,22 @@ class Fluid:
         self.queued_tokens = backlog - served
         self.served.append(served)
         busy = served / capacity if capacity else 0.0
-        in_flight = ready * self.service.batch_at(busy * self.service.capacity_tokens)
-        return Second(self._waiting(now), in_flight, self.queued_tokens, served, busy)
+        return Second(self._waiting(now), self._worked_on(served, capacity_factor), self.queued_tokens, served, busy)
+
+    def _worked_on(self, served: float, capacity_factor: float) -> float:
+        """Return the queries in flight: tokens that are served stay for as long as a query does (Little's law).
+
+        The work w in flight follows dw/dt = served - w/T with T the stay of a mean query in the present batch.
+        """
+        slots = self.fleet.ready * self.service.concurrency
+        if not slots or not self._mean_tokens:
+            self._in_flight = 0.0
+            return 0.0
+        batch = min(self._in_flight, slots) / self.fleet.ready
+        stay = self.service.stay_seconds(max(1.0, batch), self._mean_tokens) / capacity_factor
+        kept = math.exp(-1.0 / stay)
+        self._in_flight = min(slots, self._in_flight * kept + served / self._mean_tokens * stay * (1.0 - kept))
+        return self._in_flight
 
     def lose(self, count: int, now: int) -> None:
         """Lose replicas; what they worked on is done anew in no time (a fluid is never half done)."""

@@ -39,7 +39,6 @@ class Service:
         """Return the tokens/s of a replica that works on `batch` queries."""
         return batch / (self._per_query_seconds * batch + self._step_seconds) if batch else 0.0
 
-    def batch_at(self, tokens_per_second: float) -> float:
-        """Return how many queries a replica has in work when it does so many tokens/s: the inverse of `throughput`."""
-        rate = min(tokens_per_second, self.capacity_tokens)
-        return rate * self._step_seconds / (1.0 - rate * self._per_query_seconds)
+    def stay_seconds(self, batch: float, tokens: float) -> float:
+        """Return how long a query of so many tokens is worked on in a batch of that size."""
+        return tokens * (self._per_query_seconds * batch + self._step_seconds)
