@@ -5,10 +5,11 @@ Every query of the hour is counted, with its score. A query that is to be Comple
 | the share so far is              | when                                                       |
 |----------------------------------|------------------------------------------------------------|
 | at the ceiling                   | never                                                      |
-| within a point below the ceiling | its score is among the best of the hour's, up to the share |
+| within half a point below it     | its score is among the best of the hour's, up to the share |
 | further below                    | always                                                     |
 
 so that the hour's share stays at the ceiling while demand exceeds it, and the best scores are the ones let through.
+After a time of less demand everything is let through until the hour is filled up.
 The hour is kept in 120 parts: what falls out at once is small, and the share moves by half a point at most when the
 rate is steady. Only a sudden fall of the rate can lift the share above the ceiling: what was let through cannot be
 taken back.
@@ -20,7 +21,7 @@ from typing import Final
 WINDOW_SECONDS: Final = 3600.0
 _PARTS: Final = 120
 _PART_SECONDS: Final = WINDOW_SECONDS / _PARTS
-_SLACK: Final = 0.01
+_SLACK: Final = 0.005
 _BINS: Final = 101  # scores are 0 to 100
 _GRACE: Final = 1.0  # queries above the share, so that a service of few queries has Complex ones at all
 
@@ -60,7 +61,7 @@ class Budget:
         room = ceiling * total + _GRACE - (self._complex + 1)
         if room < 0:
             return False
-        return room > _SLACK * total + _GRACE or self._above(int(score)) < ceiling * total
+        return room > _SLACK * total or self._above(int(score)) < ceiling * total
 
     def count(self, score: float, now: float, *, is_complex: bool) -> None:
         """Take in a query, whatever chose its class."""

@@ -1,0 +1,77 @@
+"""The promise of `threshold: Budget`: within two points of the ceiling whenever more queries want to be Complex."""
+
+from collections import deque
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoglm_gateway.budget import WINDOW_SECONDS, Budget
+
+_MARGIN = 0.02
+_MARGIN_AFTER_A_LULL = 0.05
+_PART_SECONDS = 30.0
+_ENOUGH = 300  # queries; one of fewer is more than a third of a point
+
+
+class Hour:
+    """The same hour by the book: every query by itself."""
+
+    def __init__(self) -> None:
+        self.queries: deque[tuple[float, bool]] = deque()
+        self.complex = 0
+
+    def add(self, now: float, *, is_complex: bool) -> None:
+        self.queries.append((now, is_complex))
+        self.complex += is_complex
+        while self.queries[0][0] < now - WINDOW_SECONDS:
+            self.complex -= self.queries.popleft()[1]
+
+    def share(self) -> float:
+        return self.complex / len(self.queries)
+
+
+phases = st.lists(st.tuples(st.integers(0, 100), st.integers(20, 90)), min_size=1, max_size=4)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**16), st.sampled_from([5, 10, 30, 50, 80]), phases, st.sampled_from([600, 1500]))
+def test_the_share_stays_at_the_ceiling(seed: int, ceiling: int, mix: list[tuple[int, int]], rate: int) -> None:
+    """Demand jumps between phases of 20 to 90 minutes; the rate is steady, with random arrivals."""
+    rng = Random(seed)
+    budget, hour, now, checked, exceeded_since = Budget(), Hour(), 0.0, 0.0, -WINDOW_SECONDS
+    for percent, minutes in mix:
+        end = now + minutes * 60
+        if percent <= ceiling + 5:
+            exceeded_since = float("inf")
+        elif exceeded_since == float("inf"):
+            exceeded_since = now
+        while now < end:
+            now += rng.expovariate(rate / WINDOW_SECONDS)
+            wanted = rng.random() * 100 < percent
+            score = rng.uniform(50, 100) if wanted else rng.uniform(0, 50)
+            is_complex = wanted and budget.admits(score, ceiling / 100, now)
+            budget.count(score, now, is_complex=is_complex)
+            hour.add(now, is_complex=is_complex)
+            if len(hour.queries) >= _ENOUGH and now > checked + _PART_SECONDS:
+                checked = now
+                assert hour.share() <= ceiling / 100 + _MARGIN
+                # After a lull the hour has to fill anew; what filled it at once leaves it at once, an hour later.
+                lower = ceiling / 100 - (_MARGIN if exceeded_since < 0 else _MARGIN_AFTER_A_LULL)
+                assert now < exceeded_since + WINDOW_SECONDS or hour.share() >= lower
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**16), st.sampled_from([10, 30, 50]))
+def test_the_best_scores_go_first(seed: int, ceiling: int) -> None:
+    rng = Random(seed)
+    budget = Budget()
+    scores = [rng.uniform(50, 100) for _ in range(3000)]
+    let_through = []
+    for number, score in enumerate(scores):
+        admitted = budget.admits(score, ceiling / 100, float(number))
+        budget.count(score, float(number), is_complex=admitted)
+        let_through.append(admitted)
+    chosen = [score for score, admitted in zip(scores[500:], let_through[500:], strict=True) if admitted]
+    best_mean = 100 - 50 * ceiling / 100 / 2  # of the best `ceiling` percent
+    assert sum(chosen) / len(chosen) > best_mean - 3

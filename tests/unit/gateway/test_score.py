@@ -1,0 +1,124 @@
+import json
+from math import exp, log
+
+import pytest
+
+from autoglm_gateway.features import Asked, Features, question_of, see, words_of
+from autoglm_gateway.score import Scorer, Slots
+from autoglm_gateway.weights import DEFAULT, BrokenWeightsError, Weights, parse_weights
+
+CHOICES = "\nA. 12 red mugs\nB. 3 red lamps\nC. none\nD. 7 red mugs\nAnswer:"
+
+
+def asked(text: str, **around: int) -> Asked:
+    return Asked(text, len(text), **around)
+
+
+def score(text: str, weights: Weights = DEFAULT) -> float:
+    return Scorer(weights).score(asked(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Don't PANIC, 42 times!", ["don", "t", "panic", "times"]),
+        ("Gr\u00fc\u00dfe 3 \u4f60\u597d", ["gr\u00fc\u00dfe", "\u4f60", "\u597d"]),
+        ("", []),
+    ],
+)
+def test_words(text: str, words: list[str]) -> None:
+    assert words_of(text.lower()) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("What is it?", 0),
+        ("1,000 and 2.5 or two", 3),
+        ("We sell: mug 3 euros; lamp 4 euros. And 5?", 1),
+        ("\u4f60 3 4", 2),
+        ("Pick 5" + CHOICES, 0),
+    ],
+)
+def test_numbers_of_the_question(text: str, numbers: int) -> None:
+    assert see(asked(text)).features.numbers == pytest.approx(log(1 + numbers))
+
+
+def test_what_choices_say() -> None:
+    features = see(asked("Which of 5?" + CHOICES)).features
+    assert features.repetition == pytest.approx(5 / 7)  # red three times and mugs twice, of seven
+    assert features.choice_numbers == pytest.approx(log(4))
+    assert features.choice_chars == pytest.approx(log(1 + (11 + 11 + 4 + 10) / 4))
+
+
+@pytest.mark.parametrize("text", ["A. only one choice", "x\nA. one\nno other", "x\n(Apart) from that"])
+def test_one_choice_is_none(text: str) -> None:
+    assert see(asked(text)).features.choice_chars == 0
+
+
+def test_signs_of_work_count_once_so_that_length_decides_among_word_problems() -> None:
+    short, long = "What is the total of 2 and 3?", "What is the total of 2 and 3, in euros, for the whole year?"
+    assert score(short) < score(long)
+    assert see(asked("total 2")).features.work == see(asked("percent")).features.work == pytest.approx(log(3.57))
+
+
+def test_question_of() -> None:
+    assert question_of("a 1; b 2. How many?") == "How many?"
+    assert question_of("no list 1 2") == "no list 1 2"
+
+
+def test_a_huge_text_is_searched_at_its_end_only() -> None:
+    assert len(see(asked("total " * 1_000_000)).words) < 2000
+
+
+def test_the_score_is_the_logistic_of_the_line() -> None:
+    weights = Weights(bias=-1.0, features={"work": 2.0})
+    assert score("x" * 100, weights) == pytest.approx(100 / (1 + exp(1.0 - 2 * log(2))))
+    assert score("x", Weights(bias=1e6, features={})) == pytest.approx(100)
+
+
+def test_words_and_pairs_have_weights_of_their_own() -> None:
+    table = [0] * 4096
+    word, _, pair = Slots(4096).of(["red", "lamp"])
+    table[word], table[pair] = 10, 20
+    weights = Weights(bias=0, features={}, scale=0.1, table=table)
+    assert score("red", weights) == pytest.approx(100 / (1 + exp(-1.0)))
+    assert score("red lamp", weights) == pytest.approx(100 / (1 + exp(-3.0 / 3**0.5)))
+    assert score("lamp red", weights) < score("red lamp", weights)
+
+
+def test_slots_are_the_same_in_every_process() -> None:
+    assert Slots(1 << 15).of(["total", "\u4f60", "total"]) == [24926, 21107, 24926, 14153, 4188]
+
+
+def test_lone_surrogates_are_no_error() -> None:
+    assert 0 < score("\ud800 total \udfff") < 100
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"bias": "x"}, "bias: Input should be a valid number"),
+        ({"features": {"magic": 1}}, "no such feature: magic"),
+        ({"table": [1, 2, 3]}, "a table has a power of two of slots"),
+        ({"table": [128, 0]}, "table.0: Input should be less than or equal to 127"),
+        ({"version": 2}, "version: Input should be 1"),
+        ({"words": {}}, "words: Extra inputs are not permitted"),
+        ({"scale": 1e300}, "scale: Input should be less than or equal to 1000000"),
+    ],
+)
+def test_broken_weights_say_why(change: dict[str, object], sentence: str) -> None:
+    body = {"version": 1, "bias": 0, "features": {}} | change
+    with pytest.raises(BrokenWeightsError, match=sentence):
+        parse_weights(json.dumps(body))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"bias": NaN, "features": {}}', " " * 1_000_000])
+def test_what_is_no_json_object_is_broken(text: str) -> None:
+    with pytest.raises(BrokenWeightsError):
+        parse_weights(text)
+
+
+def test_the_shipped_weights_know_no_words() -> None:
+    assert DEFAULT.table == []
+    assert set(DEFAULT.features) < set(Features._fields)
