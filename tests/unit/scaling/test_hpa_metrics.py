@@ -83,6 +83,9 @@ CPU_CASES = [
     ("TTTT", 4, [100, 2000, None, None], 50, 4),  # missing count as 0 on the way up: 52 %, inside the tolerance
     ("TTTT", 4, [100, 2400, None, None], 50, 5),  # 62 / 50 over 4
     ("TT", 2, [5000, 5000], 1, 1000),
+    ("FTTTT", 3, [9, 400, 400, 400, 400], 50, 4),  # unready does not matter on the way down: ceil(0.8 * 4)
+    ("FTTT", 4, [9, 700, 700, 700], 50, 4),  # with the unready 52 %: inside the tolerance
+    ("TT", 2, [400, None], 50, 2),  # the missing at 100 % turn the direction
 ]
 
 
@@ -101,6 +104,8 @@ PODS_CASES = [
     ("TTTT", 4, [3_000, 3_000, 3_000, None], 15_000, 2),
     ("TTTT", 4, [60_000, 60_000, 60_000, None], 15_000, 12),
     ("TT", 2, [1, 2], 1, 2),  # int(3 / 2) is 1
+    ("TTTT", 1, [3_000, 3_000, 3_000, None], 15_000, 1),  # 0.4 over four pods is more than the one asked for
+    ("TT", 10, [60_000, None], 15_000, 10),  # 2 over two pods is less than the ten asked for
     ("TT", 2, [-1, -2], 1, -2),  # towards zero as in Go: -1, not -2
     ("TTT", 3, [15_000, 15_000, None], 15_000, 3),  # exactly at the target: nothing is filled in
     ("TTTTD", 4, [60_000, 60_000, 0, 0, 9], 15_000, 8),  # a terminating pod's sample is no sample
@@ -127,6 +132,7 @@ VALUE_CASES = [
     ("TTT", 3, [10_000, 20_000, 30_000], 30_000, 6),
     ("T", 0, [100], 30_000, 1),
     ("T", 0, [0], 30_000, 0),
+    ("", 0, [90_000], 30_000, 3),  # at zero no pod is looked at
     ("TTT", 3, [MAX_INT64, MAX_INT64], 1, MAX_INT32),
     ("PPP", 3, [90_000], 30_000, 0),
     ("TTT", 3, [27_000], 30_000, 3),  # 0.9: the tolerance is inclusive
@@ -181,6 +187,11 @@ ERRORS: list[tuple[Metric, Fleet, str]] = [
         Utilization("cpu", 50, samples([5])),
         replace(fleet("T"), pods=(pod(0, request=None),)),
         "missing request for cpu in Pod pod-0",
+    ),
+    (
+        Utilization("cpu", 50, samples([5])),
+        replace(fleet("T"), pods=(pod(0, request=0),)),
+        "no metrics returned matched",
     ),
     (Unavailable("unable to get metric"), fleet("T"), "unable to get metric"),
 ]

@@ -119,6 +119,7 @@ def test_a_negative_metric_means_none() -> None:
     metric = AverageValue(1000, [-5000], is_external=False)
     step = reconcile(Autoscaler(Bounds(2, 10), (metric,), rules), fleet(5), History())
     assert (step.replicas, step.reason) == (2, Reason.TOO_FEW_REPLICAS)
+    assert step.history.recommendations[-1].replicas == 0
 
 
 def test_a_change_at_the_bounds_is_an_event_too() -> None:

@@ -126,6 +126,11 @@ def test_an_outdated_recommendation_gives_its_place() -> None:
     assert [entry.replicas for entry in kept.recommendations] == [1, 9, 3]
 
 
+def test_a_recommendation_of_exactly_the_window_keeps_its_place() -> None:
+    kept = recommended(past((300, 7)), 9, NOW, timedelta(seconds=300))
+    assert [entry.replicas for entry in kept.recommendations] == [7, 9]
+
+
 def test_events_need_a_behavior_and_a_change() -> None:
     assert carried_out(History(), None, before=1, after=3, at=NOW) == History()
     assert carried_out(History(), FREE, before=3, after=3, at=NOW) == History()
@@ -135,7 +140,7 @@ def test_events_need_a_behavior_and_a_change() -> None:
 
 def test_an_event_older_than_its_own_directions_period_gives_its_place() -> None:
     rules = behavior(up={"policies": [pods(1, 15)]}, down={"policies": [pods(1, 600)]})
-    history = History(grown=(ScaleEvent(at(0), 5), ScaleEvent(at(995), 1)))
+    history = History(grown=(ScaleEvent(at(500), 5), ScaleEvent(at(995), 1)))
     assert carried_out(history, rules, before=1, after=2, at=NOW).grown == (
         ScaleEvent(NOW, 1),
         ScaleEvent(at(995), 1),
@@ -153,6 +158,14 @@ def test_defaults_complete_each_direction_by_itself() -> None:
 def test_a_given_policy_list_replaces_the_defaults() -> None:
     rules = complete(behavior(up={"policies": [pods(1, 30)]}))
     assert [(policy.value, policy.period.seconds) for policy in rules.up.policies] == [(1, 30)]
+
+
+def test_a_tolerance_is_the_double_that_upstream_computes() -> None:
+    assert tolerance_of(behavior(up={"tolerance": "59m"})).up == 59 * 0.001 != 0.059
+
+
+def test_a_tolerance_that_is_not_given_is_the_controllers() -> None:
+    assert tolerance_of(behavior(up={"tolerance": "0.3"}), Tolerance(0.2, 0.2)) == Tolerance(0.3, 0.2)
 
 
 def test_tolerance_per_direction() -> None:
