@@ -42,6 +42,7 @@ AVERAGES = [
     (every_second(1, 20, 6), 26, 6, 0.0),
     (every_second(1, 20, 6), 27, 6, None),
     ([Bucket(5, 1), Bucket(6, 0), Bucket(7, 0)], 7, 6, 0.333333),  # floored to six digits
+    ([Bucket(5, 1), Bucket(6, 1), Bucket(7, 0)], 7, 6, 0.666666),
     ([Bucket(1, 12), *every_second(2, 7, 6)], 7, 6, 6.0),
 ]
 
@@ -225,6 +226,10 @@ def test_excess_burst_capacity(ready: int, panic: float, burst: float, capacity:
 )
 def test_activators(ready: int, burst: float, count: int) -> None:
     assert activators(ready, replace(TEN, target_burst_capacity=burst)) == count
+
+
+def test_an_unlimited_burst_adds_nothing_to_cover() -> None:
+    assert activators(1, Profile(total=200.5, target_burst_capacity=-1)) == 3
 
 
 @pytest.mark.parametrize(
