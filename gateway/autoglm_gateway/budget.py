@@ -9,7 +9,8 @@ Every query of the hour is counted, with its score. A query that is to be Comple
 | further below                    | always                                                     |
 
 so that the hour's share stays at the ceiling while demand exceeds it, and the best scores are the ones let through.
-After a time of less demand everything is let through until the hour is filled up.
+After a time of less demand everything is let through until the hour is filled up; these queries also leave the hour
+together, and the share may then be below the ceiling for a while.
 The hour is kept in 120 parts: what falls out at once is small, and the share moves by half a point at most when the
 rate is steady. Only a sudden fall of the rate can lift the share above the ceiling: what was let through cannot be
 taken back.

@@ -1,5 +1,6 @@
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,7 +95,7 @@ def test_the_shop_s_held_out_questions(monkeypatch: pytest.MonkeyPatch) -> None:
     assert wrong.count("Complex") <= 5
 
 
-def rule(name: str, query_class: QueryClass = QueryClass.COMPLEX, **match: object) -> Rule:
+def rule(name: str, query_class: QueryClass = QueryClass.COMPLEX, **match: Any) -> Rule:
     return Rule(name=name, match=RuleMatch.model_validate(match), query_class=query_class)
 
 
@@ -113,12 +114,12 @@ def rule(name: str, query_class: QueryClass = QueryClass.COMPLEX, **match: objec
         ({"task_type": "report", "tools": False}, False),
     ],
 )
-def test_a_rule_holds_when_every_condition_fits(match: dict[str, object], *, fits: bool) -> None:
+def test_a_rule_holds_when_every_condition_fits(match: dict[str, Any], *, fits: bool) -> None:
     traits = Traits("shop", "/v1/chat/completions", "report", tools=True)
     assert (first_fitting([rule("a", **match)], traits) is not None) == fits
 
 
-def decided(asked: Asked | None, override: QueryClass | None = None, **settings: object) -> Decision:
+def decided(asked: Asked | None, override: QueryClass | None = None, **settings: Any) -> Decision:
     router = Router()
     router.configure(Routing.model_validate(settings))
     return router.decide(asked, TRAITS, override, 0.0)
@@ -144,7 +145,7 @@ def test_what_the_budget_turns_down_was_offered_as_complex() -> None:
 
 def test_an_uncertain_query_counts_for_the_budget() -> None:
     asked = Asked("order 12 arrived", 16)
-    settings = {"threshold": "Budget", "uncertain_points": 10}
+    settings: dict[str, Any] = {"threshold": "Budget", "uncertain_points": 10}
     assert decided(asked, **settings, complex_share_percent=50).chosen_by == "uncertain"
     assert decided(asked, **settings, complex_share_percent=0).chosen_by == "budget"
 

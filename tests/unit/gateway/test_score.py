@@ -10,8 +10,8 @@ from autoglm_gateway.weights import DEFAULT, BrokenWeightsError, Weights, parse_
 CHOICES = "\nA. 12 red mugs\nB. 3 red lamps\nC. none\nD. 7 red mugs\nAnswer:"
 
 
-def asked(text: str, **around: int) -> Asked:
-    return Asked(text, len(text), **around)
+def asked(text: str) -> Asked:
+    return Asked(text, len(text))
 
 
 def score(text: str, weights: Weights = DEFAULT) -> float:
