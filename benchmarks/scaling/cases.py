@@ -17,6 +17,7 @@ PEAK_REPLICAS: Final = 40
 SEEDS: Final = (1, 2, 3)
 UNSEEN_SEED: Final = 1001
 TREND_SECONDS: Final = 600
+EVENING_NAME: Final = "evening"
 EVENING: Final = slice(16 * 3600, 24 * 3600)
 """The part of the generated day with its rise, its peak and its fall."""
 
@@ -77,7 +78,7 @@ def real(directory: Path, *, quick: bool) -> Iterator[TraceCase]:
 def evening() -> TraceCase:
     """Return the trace of the fault runs: eight hours with a rise, a peak and a fall."""
     day = _generated("diurnal", SEEDS[0])
-    return TraceCase("evening", (Rates(day.queries[EVENING], day.tokens[EVENING]),))
+    return TraceCase(EVENING_NAME, (Rates(day.queries[EVENING], day.tokens[EVENING]),))
 
 
 def faults(rates: Rates) -> dict[str, Sequence[str]]:

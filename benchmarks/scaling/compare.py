@@ -6,29 +6,12 @@ from typing import Final
 import numpy as np
 from play import Windows
 
+from autoglm_operator.simulate.uncertainty import Interval
+
 SAMPLES: Final = 1000
 TRIFLE_POINTS: Final = 0.05
 """Percentage points of attainment that nobody cares about."""
 TRIFLE_COST: Final = 0.01
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A difference, ours minus theirs, and its 95 % confidence interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def sign(self, trifle: float) -> int:
-        """Return +1 or -1 when ours is surely higher or lower, by more than a trifle; 0 otherwise."""
-        if abs(self.value) <= trifle:
-            return 0
-        return (self.low > 0) - (self.high < 0)
-
-    def leans(self, trifle: float) -> int:
-        """Return +1 or -1 when ours is higher or lower by more than a trifle, surely or not."""
-        return (self.value > trifle) - (self.value < -trifle)
 
 
 @dataclass(frozen=True)
@@ -49,8 +32,8 @@ class Difference:
         | either                        | else                      | trades  |
         | neither                       |                           | even    |
         """
-        sure = {self.slo.sign(TRIFLE_POINTS), -self.cost.sign(TRIFLE_COST)}
-        leans = {self.slo.leans(TRIFLE_POINTS), -self.cost.leans(TRIFLE_COST)}
+        sure = {_sign(self.slo, TRIFLE_POINTS), -_sign(self.cost, TRIFLE_COST)}
+        leans = {_leans(self.slo, TRIFLE_POINTS), -_leans(self.cost, TRIFLE_COST)}
         if 1 in sure and -1 not in leans:
             return "wins"
         if -1 in sure and 1 not in leans:
@@ -67,6 +50,16 @@ def difference(ours: Windows, theirs: Windows, seed: int = 7) -> Difference:
         _interval(_slo(ours, everything) - _slo(theirs, everything), _slo(ours, drawn) - _slo(theirs, drawn)),
         _interval(_cost(ours, everything) - _cost(theirs, everything), _cost(ours, drawn) - _cost(theirs, drawn)),
     )
+
+
+def _sign(found: Interval, trifle: float) -> int:
+    """Return +1 or -1 when ours is surely higher or lower, by more than a trifle; 0 otherwise."""
+    return 0 if abs(found.value) <= trifle else (found.low > 0) - (found.high < 0)
+
+
+def _leans(found: Interval, trifle: float) -> int:
+    """Return +1 or -1 when ours is higher or lower by more than a trifle, surely or not."""
+    return (found.value > trifle) - (found.value < -trifle)
 
 
 def _slo(windows: Windows, rows: np.ndarray) -> np.ndarray:

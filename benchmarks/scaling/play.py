@@ -37,6 +37,8 @@ class Task:
     policy: str
     fault: str = "none"
     faults: tuple[str, ...] = ()
+    told: float = 1.0
+    """What the policy is told of a replica's capacity and slots, as a factor: the sweep of its target."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,8 @@ def played(task: Task, rates: Rates, capacity_tokens: float) -> Played:
     )
     sizing = Sizing(
         scaling=Scaling(min_replicas=MIN_REPLICAS, max_replicas=MAX_REPLICAS),
-        capacity_tokens=capacity_tokens,
-        concurrency=CONCURRENCY,
+        capacity_tokens=capacity_tokens * task.told,
+        concurrency=round(CONCURRENCY * task.told),
         startup_seconds=float(task.startup_seconds),
         tick_seconds=TICK_SECONDS,
         peak_tokens=rates.peak_tokens(),

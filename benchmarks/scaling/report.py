@@ -8,6 +8,8 @@ from cases import TraceCase
 from compare import Difference, difference
 from play import Played, pooled
 
+from autoglm_operator.simulate.uncertainty import pareto_front
+
 OURS: Final = "ours"
 MARKS: Final = {"loses": " -", "wins": " +", "trades": " ~", "even": " ="}
 TARGETS: Final = {
@@ -90,6 +92,21 @@ def fault_table(runs: Sequence[Played], policies: Sequence[str]) -> list[str]:
     return markdown(["fault", *policies], rows)
 
 
+def pareto(runs: Sequence[Played]) -> list[str]:
+    """Return, per trace, every point of the sweep that no other point beats in both, by cost."""
+    lines = []
+    for trace in dict.fromkeys(run.task.trace for run in runs):
+        here = [run for run in runs if run.task.trace == trace]
+        points = [(_figure(run, "sloAttainmentPercent"), _figure(run, "costVsOracle")) for run in here]
+        front = sorted(
+            (cost, f"{run.task.policy} x{run.task.told:g}: {slo:.2f} @{cost:.2f}")
+            for run, (slo, cost), best in zip(here, points, pareto_front(points), strict=True)
+            if best
+        )
+        lines.append(f"- {trace}: " + "; ".join(said for _, said in front))
+    return lines
+
+
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Return a Markdown table with aligned columns."""
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
@@ -105,6 +122,10 @@ def as_json(runs: Iterable[Played]) -> list[Mapping[str, Any]]:
         {**vars(run.task), "faults": list(run.task.faults), "blindScaleDowns": run.blind_downs, **run.figures}
         for run in runs
     ]
+
+
+def _figure(run: Played, name: str) -> float:
+    return float(run.figures[name] or 0.0)
 
 
 def _said(found: Difference) -> str:
