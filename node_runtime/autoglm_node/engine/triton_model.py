@@ -122,6 +122,7 @@ class TritonPythonModel:
         )
         model = load_model(directory, slots=slots, max_sequence_tokens=room, threads=threads)
         self._loop = DecodeLoop(model, slots, room)
+        self._cache_limit = slots * room
         self._vocabulary = model.vocabulary
         self._stop_ids = frozenset(ChatFormat.model_validate_json((directory / CHAT_FILE).read_bytes()).stop_ids)
         self._queries: dict[int, _Query] = {}
@@ -200,6 +201,7 @@ class TritonPythonModel:
             (names.METRIC_ENGINE_RUNNING, self._loop.running),
             (names.METRIC_ENGINE_WAITING, self._loop.waiting),
             (names.METRIC_ENGINE_CACHED_TOKENS, self._loop.cached_tokens),
+            (names.METRIC_ENGINE_CACHE_LIMIT, self._cache_limit),
         ):
             self._gauges[name].set(value)
 
@@ -232,6 +234,7 @@ def _gauges(model: str) -> dict[str, Any]:
         names.METRIC_ENGINE_RUNNING: "Sequences that hold a slot",
         names.METRIC_ENGINE_WAITING: "Sequences without a slot",
         names.METRIC_ENGINE_CACHED_TOKENS: "Tokens whose keys and values are held",
+        names.METRIC_ENGINE_CACHE_LIMIT: "Tokens for which there is room",
     }
     for name, text in described.items():
         _FAMILIES[name] = pb_utils.MetricFamily(name=name, description=text, kind=pb_utils.MetricFamily.GAUGE)

@@ -4,7 +4,7 @@ No data is never zero load. A figure that is known in part (a gateway could not 
 much load, so it may raise the size but never lower it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -33,6 +33,8 @@ class Fresh:
     """A complete, recent figure in thousandths."""
 
     milli: int
+    source: str = field(default="", compare=False)
+    """Where it comes from when that is not Prometheus, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ def total(*parts: Reading) -> Reading:
     failures = [part for part in parts if not isinstance(part, Fresh)]
     known = [part.milli for part in parts if not isinstance(part, NoData)]
     if not failures:
-        return Fresh(sum(known))
+        sources = (part.source for part in parts if isinstance(part, Fresh) and part.source)
+        return Fresh(sum(known), next(sources, ""))
     first = failures[0]
     if not known:
         return NoData(first.problem, first.detail)

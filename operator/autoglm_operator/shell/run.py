@@ -17,13 +17,16 @@ from autoglm_api import names
 from autoglm_operator.core.keys import ObjectKey
 from autoglm_operator.scaling.model import PoolDecision
 from autoglm_operator.shell import preflight, watches
+from autoglm_operator.shell.addresses import PodAddresses
 from autoglm_operator.shell.admin import AdminServer
 from autoglm_operator.shell.api import KubernetesAPI
 from autoglm_operator.shell.environment import Environment
+from autoglm_operator.shell.fetch_page import Pages
 from autoglm_operator.shell.prometheus import Prometheus
 from autoglm_operator.shell.reconciler import Reconciler
 from autoglm_operator.shell.recorder import Recorder
 from autoglm_operator.shell.scaling_loop import ScalingLoop
+from autoglm_operator.shell.scrape import DirectScrape
 from autoglm_operator.shell.state_store import ConfigMapStore
 from autoglm_operator.shell.work_queue import WorkQueue
 
@@ -44,6 +47,7 @@ class _Operator:
         self.reconciler = Reconciler(api, Recorder(api, environment.instance), environment.images)
         self.queue = WorkQueue(self.reconciler, environment.resync_seconds)
         self.store = ConfigMapStore(api, self.reconciler.uid_of)
+        self.addresses = PodAddresses(api)
 
     def publish(self, key: ObjectKey, pool: str, decision: PoolDecision) -> None:
         """Take a scaling decision; a new size or reason is acted on at once."""
@@ -96,14 +100,22 @@ async def _scaling(operator: _Operator, environment: Environment) -> AsyncIterat
         _log.warning("no Prometheus is configured: every pool keeps its size")
         yield
         return
-    prometheus = Prometheus(environment.prometheus_url)
-    loop = ScalingLoop(prometheus, operator.reconciler.targets, operator.publish, environment.scaling_interval_seconds)
+    prometheus, pages = Prometheus(environment.prometheus_url), Pages()
+    loop = ScalingLoop(
+        prometheus,
+        operator.reconciler.targets,
+        operator.publish,
+        environment.scaling_interval_seconds,
+        direct=DirectScrape(operator.addresses.gateways, operator.addresses.workers, pages),
+        store=operator.store,
+    )
     try:
         async with _in_background(operator.store.run), _in_background(loop.run):
             yield
     finally:
         await operator.store.flush()
         await prometheus.aclose()
+        await pages.aclose()
 
 
 async def _obey_signals(operator: _Operator) -> None:

@@ -101,4 +101,4 @@ async def test_a_healthy_server_is_read() -> None:
         client = Prometheus(url)
         metrics = await client.read(datetime.now(UTC))
         await client.aclose()
-    assert metrics.load(ObjectKey(*SHOP), "light").queued == Fresh(5000)
+    assert metrics.gateways.load(ObjectKey(*SHOP), "light").queued == Fresh(5000)

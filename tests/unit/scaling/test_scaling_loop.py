@@ -15,7 +15,7 @@ from autoglm_api.status import Reason
 from autoglm_operator.core.keys import ObjectKey
 from autoglm_operator.scaling.model import PoolDecision, PoolTarget
 from autoglm_operator.scaling.readings import Problem
-from autoglm_operator.shell.prometheus import GatewayMetrics, PrometheusError
+from autoglm_operator.shell.prometheus import PrometheusError, Telemetry, Wanted
 from autoglm_operator.shell.prometheus.coverage import gateway_metrics
 from autoglm_operator.shell.prometheus.reply import parsed
 from autoglm_operator.shell.scaling_loop import ScalingLoop, _next_due
@@ -36,7 +36,7 @@ class Source:
     reads: list[float] = field(default_factory=list)
     reading: int = 0
 
-    async def read(self, now: datetime) -> GatewayMetrics:
+    async def read(self, now: datetime, wanted: Wanted) -> Telemetry:
         self.reads.append(time.monotonic())
         self.reading += 1
         assert self.reading == 1, "ticks overlap"
@@ -45,7 +45,7 @@ class Source:
         if isinstance(self.answer, PrometheusError):
             raise self.answer
         rows = gateway_rows(*self.answer)
-        return gateway_metrics(parsed(vector(rows), now.timestamp()), 60)
+        return Telemetry(gateway_metrics(parsed(vector(rows), now.timestamp()), 60))
 
 
 @dataclass

@@ -1,15 +1,24 @@
-"""The HTTP side of Prometheus: one bounded request per tick, every failure typed."""
+"""What is asked of Prometheus in one tick: one batch of requests, side by side, within one deadline.
+
+The batch is the gateways' load (without it nothing is known), one request for each kind of figure that any pool
+follows, and one for each query of a user's own: one that fails or is slow must not spoil the others.
+"""
 
 import asyncio
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, TypeVar
 
-import httpx
-
-from autoglm_operator.scaling.readings import Problem
-from autoglm_operator.shell.prometheus.coverage import GatewayMetrics, gateway_metrics
+from autoglm_operator.shell.prometheus.coverage import gateway_metrics
+from autoglm_operator.shell.prometheus.fetch import Fetcher
+from autoglm_operator.shell.prometheus.kafka import lag_query
+from autoglm_operator.shell.prometheus.kinds import query_of
+from autoglm_operator.shell.prometheus.own_queries import OwnQueries
 from autoglm_operator.shell.prometheus.query import gateway_load_query
-from autoglm_operator.shell.prometheus.reply import PrometheusError, parsed
+from autoglm_operator.shell.prometheus.replicas import parts_of
+from autoglm_operator.shell.prometheus.reply import PrometheusError, Reply, Row, parsed, vector
+from autoglm_operator.shell.prometheus.telemetry import Telemetry
+from autoglm_operator.shell.prometheus.wanted import NOTHING, Wanted
 
 __all__ = ["Prometheus", "PrometheusError"]
 
@@ -17,14 +26,12 @@ DEADLINE_SECONDS: Final = 4.0
 FRESH_SECONDS: Final = 60.0
 """Twice the common scrape interval of 30 s; Prometheus itself marks a failed target stale at once."""
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+_Key = TypeVar("_Key")
+_Found = TypeVar("_Found")
 
 
 class Prometheus:
-    """A client of one Prometheus (or anything that answers its /api/v1/query).
-
-    Redirects and proxies from the environment are not followed: the address is the operator's own setting, and
-    a redirect may lead anywhere.
-    """
+    """A client of one Prometheus (or anything that answers its /api/v1/query)."""
 
     def __init__(
         self,
@@ -34,47 +41,52 @@ class Prometheus:
         fresh_seconds: float = FRESH_SECONDS,
         max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
-        self._url = f"{url.rstrip('/')}/api/v1/query"
-        self._form = {"query": gateway_load_query()}
-        self._deadline_seconds = deadline_seconds
+        self._fetcher = Fetcher(url, deadline_seconds)
+        self._own = OwnQueries(self._fetcher, deadline_seconds)
         self._fresh_seconds = fresh_seconds
         self._max_body_bytes = max_body_bytes
-        self._http = httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=deadline_seconds)
 
-    async def read(self, now: datetime) -> GatewayMetrics:
-        """Return what every gateway reports; `now` is the wall clock.
+    async def read(self, now: datetime, wanted: Wanted = NOTHING) -> Telemetry:
+        """Return what gateways and replicas report; `now` is the wall clock.
 
         Raises:
-            PrometheusError: no usable reply within the deadline.
+            PrometheusError: no usable reply about the gateways within the deadline.
         """
-        body = await self._body()
-        return gateway_metrics(parsed(body, now.timestamp()), self._fresh_seconds)
+        at = now.timestamp()
+        groups = [wanted.groups] if wanted.groups else []
+        load, kinds, lags, own = await asyncio.gather(
+            _outcome(self._load(at)),
+            _each(wanted.kinds, lambda kind: self._rows(query_of(kind), at)),
+            _each(groups, lambda listed: self._rows(lag_query(listed), at)),
+            self._own.ask(wanted.queries, at),
+        )
+        if isinstance(load, PrometheusError):
+            raise load
+        parts = {kind: rows if isinstance(rows, PrometheusError) else parts_of(rows) for kind, rows in kinds.items()}
+        gateways = gateway_metrics(load, self._fresh_seconds)
+        return Telemetry(gateways, parts, lags.get(wanted.groups, ()), own, self._fresh_seconds)
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._fetcher.aclose()
 
-    async def _body(self) -> bytes:
-        try:
-            async with asyncio.timeout(self._deadline_seconds):
-                return await self._fetch()
-        except (TimeoutError, httpx.TimeoutException) as error:
-            detail = f"no reply within {self._deadline_seconds:g} s"
-            raise PrometheusError(Problem.TIMEOUT, detail) from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            detail = f"{type(error).__name__}: {error}"
-            raise PrometheusError(Problem.UNREACHABLE, detail) from error
+    async def _load(self, at: float) -> Reply:
+        return parsed(await self._fetcher.body({"query": gateway_load_query()}, self._max_body_bytes), at)
 
-    async def _fetch(self) -> bytes:
-        # Identity: the reply crosses one cluster network, and decompression would let a small body grow.
-        headers = {"accept-encoding": "identity"}
-        async with self._http.stream("POST", self._url, data=self._form, headers=headers) as response:
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > self._max_body_bytes:
-                    raise PrometheusError(Problem.TOO_LARGE, f"more than {self._max_body_bytes} bytes")
-        if response.status_code != httpx.codes.OK:
-            quoted = bytes(body[:200]).decode(errors="replace")
-            raise PrometheusError(Problem.HTTP_STATUS, f"{response.status_code}: {quoted}")
-        return bytes(body)
+    async def _rows(self, query: str, at: float) -> list[Row]:
+        rows, _ = vector(await self._fetcher.body({"query": query}, self._max_body_bytes), at)
+        return rows
+
+
+async def _each(
+    asked: Iterable[_Key], ask: Callable[[_Key], Coroutine[Any, Any, _Found]]
+) -> dict[_Key, _Found | PrometheusError]:
+    listed = list(asked)
+    return dict(zip(listed, await asyncio.gather(*(_outcome(ask(one)) for one in listed)), strict=True))
+
+
+async def _outcome(asking: Coroutine[Any, Any, _Found]) -> _Found | PrometheusError:
+    try:
+        return await asking
+    except PrometheusError as error:
+        return error

@@ -5,16 +5,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from autoglm_api.spec import QueryClass
 from autoglm_operator.core.keys import ObjectKey
 from autoglm_operator.scaling.model import Load
 from autoglm_operator.scaling.readings import AtLeast, Fresh, NoData, Problem, Reading, total
+from autoglm_operator.shell.prometheus.figures import float_of, number_of
 from autoglm_operator.shell.prometheus.query import Series
 from autoglm_operator.shell.prometheus.reply import Reply, Sample, SeriesKey
+from autoglm_operator.shell.share import ALL, Share
 
-MAX_VALUE: Final = 1e12
-"""Larger figures are no queries of this world, and would leave int64 thousandths."""
 FUTURE_SECONDS: Final = 5.0
 """A sample may be this much newer than its evaluation before its clock counts as wrong."""
+# A rate outlives its gateway by a window: it does not show that the gateway is still there.
+_RATES: Final = frozenset({Series.OFFERED, Series.OFFERED_NOW, Series.SERVED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +31,36 @@ class GatewayMetrics:
     """Deployments whose gateways Prometheus lists as targets (`up`); without it coverage is unknown."""
     fresh_seconds: float
 
-    def load(self, deployment: ObjectKey, pool: str) -> Load:
-        """Return the load of a pool; a pool that nobody reports has no data, not zero load."""
+    def load(
+        self, deployment: ObjectKey, pool: str, serves: QueryClass = QueryClass.SIMPLE, share: Share = ALL
+    ) -> Load:
+        """Return the load of a pool, which takes `share` of what is offered to its class.
+
+        A pool that nobody reports has no data, not zero load.
+        """
+        now, then = Series.OFFERED_NOW, Series.OFFERED
         return Load(
-            queued=self._reading(deployment, pool, Series.QUEUED, Series.QUEUED_AT),
+            queued=self._reading(deployment, pool, Series.QUEUED),
             in_flight=self._reading(deployment, pool, Series.IN_FLIGHT, Series.IN_FLIGHT_AT),
+            queued_tokens=self._reading(deployment, pool, Series.QUEUED_TOKENS),
+            offered_tokens=share.of(self._reading(deployment, pool, then, part=serves)),
+            offered_tokens_now=share.of(self._reading(deployment, pool, now, part=serves)),
+            served_tokens=self._reading(deployment, pool, Series.SERVED),
         )
 
-    def _reading(self, deployment: ObjectKey, pool: str, value: Series, at: Series) -> Reading:
+    def _reading(
+        self, deployment: ObjectKey, pool: str, value: Series, at: Series = Series.QUEUED_AT, part: str = ""
+    ) -> Reading:
+        """Return the sum over the gateways; a gateway's samples are of one scrape, so one time stands for all."""
         gateways = sorted(self.gateways.get(deployment, ()))
         if not gateways:
             return NoData(Problem.MISSING, f"no gateway of {deployment.namespace}/{deployment.name} is scraped")
-        parts = [self._of_gateway(deployment, pool, value, at, gateway) for gateway in gateways]
+        parts: list[Reading] = []
+        for gateway in gateways:
+            of_pool = SeriesKey(at, deployment.namespace, deployment.name, pool, gateway)
+            samples = self.reply.samples.get(of_pool._replace(series=value, part=part or pool), [])
+            parts.append(_figure(samples, self.reply.samples.get(of_pool, []), self.fresh_seconds))
         return self._doubted(_covered(parts, gateways), deployment)
-
-    def _of_gateway(self, deployment: ObjectKey, pool: str, value: Series, at: Series, gateway: str) -> Reading:
-        key = SeriesKey(value, deployment.namespace, deployment.name, pool, gateway)
-        samples = self.reply.samples.get(key, [])
-        times = self.reply.samples.get(key._replace(series=at), [])
-        return _figure(samples, times, self.fresh_seconds)
 
     def _doubted(self, reading: Reading, deployment: ObjectKey) -> Reading:
         doubt = None
@@ -64,6 +78,8 @@ def gateway_metrics(reply: Reply, fresh_seconds: float) -> GatewayMetrics:
     gateways: dict[ObjectKey, set[str]] = {}
     listed: set[ObjectKey] = set()
     for key in reply.samples:
+        if key.series in _RATES:
+            continue
         deployment = ObjectKey(key.namespace, key.deployment)
         gateways.setdefault(deployment, set()).add(key.instance)
         if key.series is Series.UP:
@@ -87,11 +103,11 @@ def _figure(samples: list[Sample], times: list[Sample], fresh_seconds: float) ->
     if len(samples) > 1 or len(times) > 1:
         return NoData(Problem.DUPLICATE, f"{max(len(samples), len(times))} series where one belongs")
     late = _lateness(times, fresh_seconds)
-    return late or _number(samples[0].value)
+    return late or number_of(samples[0].value)
 
 
 def _lateness(times: list[Sample], fresh_seconds: float) -> NoData | None:
-    taken_at = _float(times[0].value) if times else None
+    taken_at = float_of(times[0].value) if times else None
     if taken_at is None or not math.isfinite(taken_at):
         return NoData(Problem.STALE, "no sample time")
     age = times[0].evaluated_at - taken_at
@@ -100,21 +116,3 @@ def _lateness(times: list[Sample], fresh_seconds: float) -> NoData | None:
     if age < -FUTURE_SECONDS:
         return NoData(Problem.FUTURE, f"{-age:.0f} s in the future")
     return None
-
-
-def _number(text: str) -> Reading:
-    value = _float(text)
-    if value is None or math.isnan(value):
-        return NoData(Problem.NOT_A_NUMBER, f"value {text[:40]!r}")
-    if value < 0:
-        return NoData(Problem.NEGATIVE, f"value {text[:40]!r}")
-    if value > MAX_VALUE:
-        return NoData(Problem.OUT_OF_RANGE, f"value {text[:40]!r}")
-    return Fresh(round(value * 1000))
-
-
-def _float(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None

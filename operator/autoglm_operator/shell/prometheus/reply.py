@@ -1,6 +1,6 @@
 """A reply of /api/v1/query taken apart strictly: what is not a plain number of a known series is a problem, never 0."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -12,6 +12,7 @@ from autoglm_operator.shell.prometheus.query import SERIES_LABEL, Series
 
 MAX_SKEW_SECONDS: Final = 60.0
 """A reply evaluated further from our clock than this is a cached one, or a clock is wrong."""
+_CLASS_LABEL: Final = "class"
 
 
 class PrometheusError(Exception):
@@ -24,12 +25,12 @@ class PrometheusError(Exception):
 
 
 class SeriesKey(NamedTuple):
-    """One series of one gateway; `pool` is empty for `up`."""
+    """One series of one gateway; `part` is the pool, or the class of what is offered, and empty for `up`."""
 
     series: Series
     namespace: str
     deployment: str
-    pool: str
+    part: str
     instance: str
 
 
@@ -41,6 +42,13 @@ class Sample:
     value: str
 
 
+class Row(NamedTuple):
+    """One element of an instant vector."""
+
+    labels: Mapping[str, str]
+    sample: Sample
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """A well-formed reply; a key with several samples is an ambiguous series."""
@@ -50,21 +58,38 @@ class Reply:
 
 
 def parsed(body: bytes, now: float) -> Reply:
-    """Return the rows of a reply.
+    """Return the rows of a reply to `gateway_load_query`; one of a series that we did not ask for is left out.
 
     Raises:
         PrometheusError: not JSON, not a successful instant vector, or evaluated at another time than `now` (Unix s).
     """
-    document = _document(body)
+    rows, warnings = vector(body, now)
     samples: dict[SeriesKey, list[Sample]] = {}
-    for key, sample in _rows(document):
-        if abs(sample.evaluated_at - now) > MAX_SKEW_SECONDS:
-            raise PrometheusError(Problem.CLOCK_SKEW, f"evaluated {sample.evaluated_at - now:+.0f} s from our clock")
-        samples.setdefault(key, []).append(sample)
-    return Reply(samples, _warnings(document))
+    for row in rows:
+        key = _key(row.labels)
+        if key is not None:
+            samples.setdefault(key, []).append(row.sample)
+    return Reply(samples, warnings)
 
 
-def _document(body: bytes) -> dict[str, Any]:
+def vector(body: bytes, now: float) -> tuple[list[Row], tuple[str, ...]]:
+    """Return the rows of an instant vector and Prometheus's warnings; raises PrometheusError as `parsed`."""
+    document = successful(body)
+    rows = list(_rows(document))
+    for row in rows:
+        check_clock(row.sample, now)
+    return rows, _warnings(document)
+
+
+def check_clock(sample: Sample, now: float) -> None:
+    """Raise PrometheusError for a value of another time than `now` (Unix s)."""
+    skew = sample.evaluated_at - now
+    if abs(skew) > MAX_SKEW_SECONDS:
+        raise PrometheusError(Problem.CLOCK_SKEW, f"evaluated {skew:+.0f} s from our clock")
+
+
+def successful(body: bytes) -> dict[str, Any]:
+    """Return the document of a reply that says `success`; raises PrometheusError."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -74,39 +99,38 @@ def _document(body: bytes) -> dict[str, Any]:
     return document
 
 
-def _rows(document: dict[str, Any]) -> Iterator[tuple[SeriesKey, Sample]]:
+def sample_of(value: object) -> Sample:
+    """Return a sample of its pair of time and text; raises PrometheusError."""
+    match value:
+        case [int() | float() as at, str() as text]:
+            return Sample(float(at), text)
+        case other:
+            raise PrometheusError(Problem.BAD_REPLY, f"a row with value {str(other)[:60]}")
+
+
+def _rows(document: dict[str, Any]) -> Iterator[Row]:
     data = document.get("data")
     if not isinstance(data, dict) or data.get("resultType") != "vector" or not isinstance(data.get("result"), list):
         raise PrometheusError(Problem.BAD_REPLY, "not an instant vector")
     for row in data["result"]:
-        key = _key(row)
-        if key is not None:
-            yield key, _sample(row)
+        labels = row.get("metric") if isinstance(row, dict) else None
+        if not isinstance(labels, dict) or not all(isinstance(label, str) for label in labels.values()):
+            raise PrometheusError(Problem.BAD_REPLY, "a row without labels of text")
+        yield Row(labels, sample_of(row.get("value")))
 
 
-def _key(row: Any) -> SeriesKey | None:
+def _key(labels: Mapping[str, str]) -> SeriesKey | None:
     """Return whose row this is; None for a series that we did not ask for."""
-    labels = row.get("metric") if isinstance(row, dict) else None
-    if not isinstance(labels, dict) or not all(isinstance(label, str) for label in labels.values()):
-        raise PrometheusError(Problem.BAD_REPLY, "a row without labels of text")
     try:
         return SeriesKey(
             Series(labels[SERIES_LABEL]),
             labels[names.SERIES_LABEL_NAMESPACE],
             labels[names.SERIES_LABEL_DEPLOYMENT],
-            labels.get(names.SERIES_LABEL_POOL, ""),
+            labels.get(names.SERIES_LABEL_POOL) or labels.get(_CLASS_LABEL, ""),
             labels["instance"],
         )
     except (KeyError, ValueError):
         return None
-
-
-def _sample(row: dict[str, Any]) -> Sample:
-    match row.get("value"):
-        case [int() | float() as at, str() as value]:
-            return Sample(float(at), value)
-        case other:
-            raise PrometheusError(Problem.BAD_REPLY, f"a row with value {str(other)[:60]}")
 
 
 def _warnings(document: dict[str, Any]) -> tuple[str, ...]:

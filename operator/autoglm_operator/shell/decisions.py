@@ -1,0 +1,167 @@
+"""The decisions of all deployments: remembered between ticks and restarts, told when they change."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from autoglm_api.journal import JournalEntry, journal_of, journal_text
+from autoglm_api.status import Reason
+from autoglm_operator.core.keys import ObjectKey
+from autoglm_operator.core.scaling_state import Saved
+from autoglm_operator.scaling import persistence
+from autoglm_operator.scaling.decide import PoolState
+from autoglm_operator.scaling.deployment import DeploymentState, PoolInput, decide_deployment, inputs_for
+from autoglm_operator.scaling.journal import Entry, line_for
+from autoglm_operator.scaling.model import Load, PoolDecision, PoolTarget
+from autoglm_operator.shell.scaling_metrics import ScalingMetrics
+from autoglm_operator.shell.state_store import StateStore, StateUnreadError
+
+_log: Final = logging.getLogger(__name__)
+_journal: Final = logging.getLogger(f"{__name__}.journal")
+_LOADS_AT_ONCE: Final = 16
+
+Publish = Callable[[ObjectKey, str, PoolDecision], None]
+
+
+class _Told(NamedTuple):
+    """What a change is measured by: a new figure alone is no news."""
+
+    replicas: int
+    reason: Reason
+    winner: str | None
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What is remembered of one deployment."""
+
+    state: DeploymentState = field(default_factory=DeploymentState)
+    journal: tuple[JournalEntry, ...] = ()
+    told: dict[str, _Told] = field(default_factory=dict)
+
+
+class Decisions:
+    """Decides, remembers, publishes and tells."""
+
+    def __init__(self, publish: Publish, metrics: ScalingMetrics, store: StateStore | None = None) -> None:
+        self._publish = publish
+        self._metrics = metrics
+        self._store = store
+        self._memories: dict[ObjectKey, _Memory] = {}
+        self._unread: set[ObjectKey] = set()
+
+    async def prepare(self, keys: Iterable[ObjectKey], now: datetime) -> None:
+        """Read what is kept of deployments that are new here; one that cannot be read now is not decided yet."""
+        turn = asyncio.Semaphore(_LOADS_AT_ONCE)
+
+        async def read(key: ObjectKey) -> None:
+            async with turn:
+                await self._read(key, now)
+
+        await asyncio.gather(*(read(key) for key in keys if key not in self._memories))
+
+    def knows(self, key: ObjectKey) -> bool:
+        """Tell whether the deployment can be decided: its memory was read, or there is none."""
+        return key in self._memories
+
+    def decide(
+        self, key: ObjectKey, targets: Mapping[str, PoolTarget], loads: Mapping[str, Load], now: datetime
+    ) -> None:
+        """Decide all pools of a deployment and publish the decisions."""
+        memory = self._memories[key]
+        pools = inputs_for(targets, loads)
+        decisions, memory.state = self._decided(key, pools, memory.state, now)
+        changed = False
+        for pool, decision in decisions.items():
+            self._log_entry(key, pool, pools[pool], decision)
+            self._metrics.show(key, pool, pools[pool].target, decision, memory.state.pools[pool])
+            changed |= self._tell(key, memory, pool, pools[pool].target, decision)
+            self._publish(key, pool, decision)
+        self._forget_pools(key, memory, targets)
+        if self._store is not None:
+            self._store.save(key, lambda: _saved(memory, now), changed=changed)
+
+    def forget(self, keys: Iterable[ObjectKey]) -> None:
+        """Drop what is remembered of deployments that are gone."""
+        for key in [key for key in keys if key in self._memories]:
+            self._forget_pools(key, self._memories.pop(key), {})
+            if self._store is not None:
+                self._store.forget(key)
+
+    @property
+    def known(self) -> frozenset[ObjectKey]:
+        """Deployments of which something is remembered."""
+        return frozenset(self._memories)
+
+    async def _read(self, key: ObjectKey, now: datetime) -> None:
+        try:
+            saved = await self._store.load(key) if self._store is not None else None
+        except StateUnreadError as error:
+            if key not in self._unread:
+                _log.warning("%s holds its sizes: its scaling state cannot be read now: %s", key, error)
+            self._unread.add(key)
+            return
+        self._unread.discard(key)
+        self._memories[key] = _Memory() if saved is None else _restored(key, saved, now)
+
+    def _decided(
+        self, key: ObjectKey, pools: Mapping[str, PoolInput], state: DeploymentState, now: datetime
+    ) -> tuple[dict[str, PoolDecision], DeploymentState]:
+        budget = next((pool.target.gpu_budget for pool in pools.values()), None)
+        try:
+            return decide_deployment(pools, budget, state, now)
+        except Exception:  # noqa: BLE001 - one poisonous pool must not stop the scaling of the others
+            return self._decided_apart(key, pools, state, now)
+
+    def _decided_apart(
+        self, key: ObjectKey, pools: Mapping[str, PoolInput], state: DeploymentState, now: datetime
+    ) -> tuple[dict[str, PoolDecision], DeploymentState]:
+        """Decide pool by pool, without the budget, and leave out those that cannot be decided."""
+        decisions: dict[str, PoolDecision] = {}
+        states: dict[str, PoolState] = {}
+        for name, pool in pools.items():
+            try:
+                alone, after = decide_deployment({name: pool}, None, state, now)
+            except Exception:  # noqa: BLE001 - see above
+                _log.exception("%s pool %s holds its size: it could not be decided", key, name)
+                states[name] = state.pools.get(name, PoolState())
+                continue
+            decisions |= alone
+            states |= after.pools
+        return decisions, DeploymentState(states)
+
+    def _tell(self, key: ObjectKey, memory: _Memory, pool: str, target: PoolTarget, decision: PoolDecision) -> bool:
+        told = _Told(decision.replicas, decision.reason, decision.winner)
+        if memory.told.get(pool) == told:
+            return False
+        is_first = pool not in memory.told
+        memory.told[pool] = told
+        _log.info("%s/%s pool %s: %s (%s)", *key, pool, decision.message, decision.reason)
+        if is_first and decision.replicas == target.current:
+            return False  # a restart is no decision
+        memory.journal = persistence.noted(memory.journal, pool, target.current, decision)
+        return True
+
+    def _log_entry(self, key: ObjectKey, pool: str, given: PoolInput, decision: PoolDecision) -> None:
+        if _journal.isEnabledFor(logging.DEBUG):
+            entry = Entry(f"{key.namespace}/{key.name}/{pool}", given.target.scaling, given.snapshot, decision)
+            _journal.debug("%s", line_for(entry))
+
+    def _forget_pools(self, key: ObjectKey, memory: _Memory, kept: Mapping[str, PoolTarget]) -> None:
+        for pool in [pool for pool in memory.told if pool not in kept]:
+            del memory.told[pool]
+            self._metrics.forget(key, pool)
+
+
+def _saved(memory: _Memory, now: datetime) -> Saved:
+    return Saved(persistence.dump(memory.state, now), journal_text(memory.journal))
+
+
+def _restored(key: ObjectKey, saved: Saved, now: datetime) -> _Memory:
+    restored = persistence.load(saved.state, now)
+    if restored.state is None:
+        _log.warning("%s begins anew: %s", key, restored.problem)
+    return _Memory(restored.state or DeploymentState(), journal_of(saved.journal))
