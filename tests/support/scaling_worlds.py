@@ -37,18 +37,19 @@ def readings(largest: int) -> st.SearchStrategy[Reading]:
     )
 
 
-def loads(signals: list[Signal], reading: st.SearchStrategy[Reading] | None = None) -> st.SearchStrategy[Load]:
-    """Loads in which each reading of those signals is drawn by itself."""
-    few, many = reading or readings(200), reading or readings(3000)
-    return st.builds(
-        Load,
-        queued=few,
-        in_flight=few,
-        queued_tokens=many,
-        offered_tokens=many,
-        offered_tokens_now=many,
-        served_tokens=many,
-        signals=st.fixed_dictionaries({signal.key: few for signal in signals}),
+@st.composite
+def loads(draw: st.DrawFn, signals: list[Signal]) -> Load:
+    """Draw a load, quiet or heavy as a whole, in which each reading of those signals is drawn by itself."""
+    weight = draw(st.sampled_from([0, 0, 5, 200]))
+    few, many = readings(weight), readings(15 * weight)
+    return Load(
+        queued=draw(few),
+        in_flight=draw(few),
+        queued_tokens=draw(many),
+        offered_tokens=draw(many),
+        offered_tokens_now=draw(many),
+        served_tokens=draw(many),
+        signals={signal.key: draw(few) for signal in signals},
     )
 
 
@@ -79,7 +80,7 @@ def snapshots(
         current=current,
         ready=draw(st.integers(0, current)) if draw(st.booleans()) else current,
         rolling_out=draw(st.sampled_from([False, False, False, True])),
-        load=draw(load or loads(scaling.signals)),
+        load=draw(loads(scaling.signals) if load is None else load),
         concurrency=draw(st.sampled_from([0, 8])),
         became_ready=tuple(draw(st.lists(st.floats(1, 300), max_size=2))),
     )

@@ -1,0 +1,71 @@
+"""No data is never zero load: whatever else is seen, a pool with a missing reading does not shrink."""
+
+from datetime import timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoglm_api.spec import Scaling
+from autoglm_operator.scaling.decide import PoolState, decide
+from autoglm_operator.scaling.model import NOT_READ, Load
+from autoglm_operator.scaling.observation import sources_of
+from autoglm_operator.scaling.outage import RECENT_FOR, SignalMemory, Stage, assess
+from autoglm_operator.scaling.readings import Fresh, NoData, Reading
+from support.scaling_times import at
+from support.scaling_worlds import readings, rules, snapshots
+
+SOME = settings(max_examples=40, deadline=None)
+
+
+def is_complete(load: Load, scaling: Scaling) -> bool:
+    """Tell whether every reading that the pool's signals need is a full figure."""
+    sources = [source for signal in scaling.signals for source in sources_of(signal)]
+    found = [getattr(load, source, None) or load.signals[source] for source in sources]
+    return all(isinstance(reading, Fresh) for reading in found)
+
+
+@SOME
+@given(rules(), st.data(), st.lists(st.integers(1, 120), min_size=1, max_size=8))
+def test_a_pool_with_a_missing_reading_never_shrinks(scaling: Scaling, data: st.DataObject, pauses: list[int]) -> None:
+    current, state, seconds = data.draw(st.integers(scaling.min_replicas, scaling.max_replicas)), PoolState(), 0
+    for pause in pauses:
+        seconds += pause
+        pool = data.draw(snapshots(scaling, current))
+        decision, state = decide(pool, scaling, state, at(seconds))
+        assert decision.replicas >= current or is_complete(pool.load, scaling), decision.message
+        current = decision.replicas
+
+
+@SOME
+@given(rules(), st.data(), st.lists(st.integers(1, 120), min_size=1, max_size=8))
+def test_a_pool_whose_readings_are_all_missing_keeps_its_size(
+    scaling: Scaling, data: st.DataObject, pauses: list[int]
+) -> None:
+    current = data.draw(st.integers(scaling.min_replicas, scaling.max_replicas))
+    nothing = Load(NOT_READ, NOT_READ)
+    _, state = decide(data.draw(snapshots(scaling, current, st.just(nothing))), scaling, PoolState(), at(0))
+    seconds = 0
+    for pause in pauses:
+        seconds += pause
+        pool = data.draw(snapshots(scaling, current, st.just(nothing)))
+        decision, state = decide(pool, scaling, state, at(seconds))
+        assert (decision.replicas, decision.metrics_available) == (current, False)
+
+
+@SOME
+@given(st.lists(st.tuples(st.integers(1, 200), readings(50)), min_size=1, max_size=20))
+def test_the_ladder_never_makes_up_a_figure(history: list[tuple[int, Reading]]) -> None:
+    memory, seconds, last = SignalMemory(), 0, (-(10**9), 0)
+    for pause, reading in history:
+        seconds += pause
+        worth = assess(reading, memory, at(seconds), lost_after=timedelta(seconds=300))
+        memory = worth.memory
+        if isinstance(reading, Fresh):
+            last = (seconds, reading.milli)
+            assert (worth.stage, worth.reading) == (Stage.FRESH, reading)
+            continue
+        assert worth.stage is not Stage.FRESH
+        assert not isinstance(worth.reading, Fresh)
+        seen = 0 if isinstance(reading, NoData) else reading.milli
+        recent = last[1] if seconds - last[0] < RECENT_FOR.total_seconds() else 0
+        assert isinstance(worth.reading, NoData) or worth.reading.milli == max(seen, recent)
