@@ -84,6 +84,8 @@ class SimulatedKubernetes:
         if ref.kind == "Deployment":
             given = merged["spec"].get("replicas", 1)
             merged["spec"]["replicas"] = before.get("spec", {}).get("replicas", given)
+        elif "replicas" in before.get("spec", {}):  # of another writer: an apply without it leaves it
+            merged["spec"]["replicas"] = before["spec"]["replicas"]
         self.children[ref] = merged
 
     def _control(self) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from autoglm_api.spec import Mode
 from autoglm_api.status import ConditionType, PoolStatus, Reason
 from autoglm_operator.core.conditions import Finding, conditions, finding
 from autoglm_operator.core.deployment import Deployment
@@ -61,7 +62,9 @@ def _ready(plan: PoolPlan, problems: Iterable[Problem]) -> Finding:
     counts = f"{plan.ready} of {plan.desired} replicas are ready"
     match plan.rest:
         case Rest.ASLEEP:
-            return finding(kind, True, Reason.SCALED_TO_ZERO, "asleep; the first query wakes it")
+            external = plan.sizing.mode is Mode.EXTERNAL
+            who = "whoever writes its AutoGLMPoolScale" if external else "the first query"
+            return finding(kind, True, Reason.SCALED_TO_ZERO, f"asleep; {who} wakes it")
         case Rest.WAKING:
             return finding(kind, True, Reason.WOKEN, f"waking, queries wait: {counts}")
         case Rest.AWAKE:
