@@ -10,7 +10,7 @@ from autoglm_gateway.budget import WINDOW_SECONDS, Budget
 
 _MARGIN = 0.02
 _PART_SECONDS = 30.0
-_ENOUGH = 300  # queries; one of fewer is more than a third of a point
+_ENOUGH = 600  # queries: with fewer, chance alone moves the share by a point
 
 
 class Hour:
@@ -33,8 +33,8 @@ class Hour:
 phases = st.lists(st.tuples(st.integers(0, 100), st.integers(20, 90)), min_size=1, max_size=4)
 
 
-@settings(max_examples=10, deadline=None)
-@given(st.integers(0, 2**16), st.sampled_from([5, 10, 30, 50, 80]), phases, st.sampled_from([600, 1500]))
+@settings(max_examples=10, deadline=None, derandomize=True)
+@given(st.integers(0, 2**16), st.sampled_from([5, 10, 30, 50, 80]), phases, st.sampled_from([1500, 3000]))
 def test_the_share_stays_at_the_ceiling(seed: int, ceiling: int, mix: list[tuple[int, int]], rate: int) -> None:
     """Demand jumps between phases of 20 to 90 minutes; the rate is steady, with random arrivals."""
     rng = Random(seed)
@@ -55,7 +55,7 @@ def test_the_share_stays_at_the_ceiling(seed: int, ceiling: int, mix: list[tuple
                 assert lull or hour.share() >= ceiling / 100 - _MARGIN
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10, deadline=None, derandomize=True)
 @given(st.integers(0, 2**16), st.sampled_from([10, 30, 50]))
 def test_the_best_scores_go_first(seed: int, ceiling: int) -> None:
     rng = Random(seed)
