@@ -11,7 +11,6 @@ No data is never zero load: a reading that is missing, no number, negative or am
 no 0. A reading of which a part is known is never Lost, because it goes on proving that much load.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -43,8 +42,6 @@ class SignalMemory:
     """When that was read."""
     failing_since: datetime | None = None
     """Since when not even a part of the figure is known; None while it is complete."""
-    recovered_at: datetime | None = None
-    """When it last became fresh after a gap in which its figure had become too old to use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +63,13 @@ def assess(reading: Reading, memory: SignalMemory, now: datetime, *, lost_after:
     """
     sound, memory = _sound(reading), _of_the_past(memory, now)
     if isinstance(sound, Fresh):
-        remembered = SignalMemory(last=sound, at=now, recovered_at=_recovered_at(memory, now))
-        return Assessed(sound, Stage.FRESH, timedelta(0), remembered)
+        return Assessed(sound, Stage.FRESH, timedelta(0), SignalMemory(last=sound, at=now))
     since = now if isinstance(sound, AtLeast) else memory.failing_since or now
     age = None if memory.at is None else now - memory.at
-    remembered = SignalMemory(memory.last, memory.at, since, memory.recovered_at)
+    remembered = SignalMemory(memory.last, memory.at, since)
     stage = _stage(age, now - since, lost_after)
     usable = _raised(sound, memory.last) if stage is Stage.RECENT else sound
     return Assessed(usable, stage, age, remembered)
-
-
-def is_recovering(memories: Iterable[SignalMemory], now: datetime, window: timedelta) -> bool:
-    """Tell whether a signal came back less than a stabilisation window ago: until then the pool must not shrink.
-
-    A gap in which the last figure still spoke for the signal is no outage; else one lost scrape per window would keep
-    a pool big for ever.
-    """
-    return any(memory.recovered_at is not None and now - memory.recovered_at < window for memory in memories)
 
 
 def fallback_size(fallback: Fallback, current: int, minimum: int, maximum: int) -> int:
@@ -130,15 +117,8 @@ def _sound(reading: Reading) -> Reading:
 
 def _of_the_past(memory: SignalMemory, now: datetime) -> SignalMemory:
     """Forget what would be known from the future: a clock was set back while the operator was away."""
-    known = (memory.at, memory.failing_since, memory.recovered_at)
+    known = (memory.at, memory.failing_since)
     return SignalMemory() if any(moment is not None and moment > now for moment in known) else memory
-
-
-def _recovered_at(memory: SignalMemory, now: datetime) -> datetime | None:
-    if memory.failing_since is None:
-        return memory.recovered_at
-    had_a_figure = memory.at is not None and now - memory.at < RECENT_FOR
-    return memory.recovered_at if had_a_figure else now
 
 
 def _stage(age: timedelta | None, failing: timedelta, lost_after: timedelta) -> Stage:

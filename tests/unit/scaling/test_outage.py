@@ -10,14 +10,12 @@ from autoglm_operator.scaling.outage import (
     assess,
     fallback_size,
     held_size,
-    is_recovering,
 )
 from autoglm_operator.scaling.readings import AtLeast, Fresh, NoData, Problem, Reading
 from support.scaling_pools import NOTHING
 from support.scaling_times import at
 
 LOST_AFTER = timedelta(seconds=300)
-WINDOW = timedelta(seconds=300)
 
 
 def assessed(*readings: tuple[float, Reading]) -> Assessed:
@@ -89,20 +87,6 @@ def test_time_in_which_nobody_asked_is_no_outage() -> None:
 
 def test_a_memory_from_the_future_is_forgotten() -> None:
     assert assessed((100, Fresh(1)), (50, NOTHING)) == assessed((50, NOTHING))
-
-
-@pytest.mark.parametrize(
-    ("gap_end", "asked", "expected"),
-    [(59, 60, False), (61, 61, True), (61, 360, True), (61, 361, False)],
-)
-def test_recovery_takes_a_full_window_after_a_gap(gap_end: float, asked: float, *, expected: bool) -> None:
-    back = assessed((0, Fresh(1)), (5, NOTHING), (gap_end, Fresh(1)), (asked, Fresh(1)))
-    assert is_recovering([SignalMemory(), back.memory], at(asked), WINDOW) is expected
-
-
-def test_a_further_short_gap_does_not_end_a_recovery() -> None:
-    back = assessed((0, NOTHING), (100, Fresh(1)), (105, NOTHING), (110, Fresh(1)))
-    assert is_recovering([back.memory], at(399), WINDOW)
 
 
 FALLBACKS = [
