@@ -65,7 +65,7 @@ def _leans(found: Interval, trifle: float) -> int:
 def _slo(windows: Windows, rows: np.ndarray) -> np.ndarray:
     arrived = windows.arrived[rows].sum(axis=1)
     within = windows.within[rows].sum(axis=1)
-    return 100 * np.divide(within, arrived, out=np.ones_like(within), where=arrived > 0)
+    return np.asarray(100 * np.divide(within, arrived, out=np.ones_like(within), where=arrived > 0))
 
 
 def _cost(windows: Windows, rows: np.ndarray) -> np.ndarray:

@@ -37,8 +37,8 @@ LEGEND: Final = (
     "sure."
 )
 SWEEP_LEGEND: Final = (
-    "Every policy plans with 5/8 to 10/8 of a replica's capacity and slots; shown is what nothing beats in both SLO and "
-    "cost. hpa-utilization and static do not look at the capacity in this way, and ours corrects it by what it sees."
+    "Every policy plans with 5/8 to 10/8 of a replica's capacity and slots; shown is what nothing beats in both SLO "
+    "and cost. hpa-utilization and static do not look at the capacity so, and ours corrects it by what it sees."
 )
 _cases: dict[str, TraceCase] = {}
 """Filled before the processes fork, so that each sees the traces without reading them again."""
