@@ -15,6 +15,7 @@ from autoglm_operator.simulate.fleet import Fleet
 from autoglm_operator.simulate.meter import Second
 from autoglm_operator.simulate.policy import Policy
 from autoglm_operator.simulate.replay import Result, Run, replay
+from autoglm_operator.simulate.replica import rest_of_work
 from autoglm_operator.simulate.service import Service
 from autoglm_operator.simulate.traces import Floats, Rates
 
@@ -39,14 +40,15 @@ class Fluid:
     """First second with tokens that are not done."""
     _last_capacity: float = 0.0
     _in_flight: float = 0.0
-    _mean_tokens: float = field(init=False)
-    """Tokens of a query, over the whole trace."""
+    _rest_tokens: float = field(init=False)
+    """Mean work that is left of a query in flight."""
 
     def __post_init__(self) -> None:
         """Leave numpy for the loop: single elements of lists are faster."""
         self._tokens, self._queries = self.rates.tokens.tolist(), self.rates.queries.tolist()
         self._arrived = [0.0, *np.cumsum(self.rates.tokens).tolist()]
-        self._mean_tokens = float(self.rates.tokens.sum() / max(1e-9, self.rates.queries.sum()))
+        mean_tokens = float(self.rates.tokens.sum() / max(1e-9, self.rates.queries.sum()))
+        self._rest_tokens = mean_tokens * rest_of_work(self.rates.prompt_share)
         self._counted = [0.0, *np.cumsum(self.rates.queries).tolist()]
 
     def second(self, now: int, capacity_factor: float) -> Second:
@@ -61,18 +63,19 @@ class Fluid:
         return Second(self._waiting(now), self._worked_on(served, capacity_factor), self.queued_tokens, served, busy)
 
     def _worked_on(self, served: float, capacity_factor: float) -> float:
-        """Return the queries in flight: tokens that are served stay for as long as a query does (Little's law).
+        """Return the queries in flight, n, when replicas do the work that is served at the speed of their batch.
 
-        The work w in flight follows dw/dt = served - w/T with T the stay of a mean query in the present batch.
+        A query in flight has a mean rest r of its work, so dn/dt = (served - throughput(n)) / r; with the batch of the
+        moment this is linear, and its solution over the second exact.
         """
         slots = self.fleet.ready * self.service.concurrency
-        if not slots or not self._mean_tokens:
+        if not slots or not self._rest_tokens:
             self._in_flight = 0.0
             return 0.0
-        batch = min(self._in_flight, slots) / self.fleet.ready
-        stay = self.service.stay_seconds(max(1.0, batch), self._mean_tokens) / capacity_factor
-        kept = math.exp(-1.0 / stay)
-        self._in_flight = min(slots, self._in_flight * kept + served / self._mean_tokens * stay * (1.0 - kept))
+        batch = max(1.0, min(self._in_flight, slots) / self.fleet.ready)
+        token_seconds = self.service.token_seconds(batch) / capacity_factor
+        kept = math.exp(-1.0 / (self._rest_tokens * token_seconds))
+        self._in_flight = min(slots, self._in_flight * kept + served * token_seconds * (1.0 - kept))
         return self._in_flight
 
     def lose(self, count: int, now: int) -> None:

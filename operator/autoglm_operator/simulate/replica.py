@@ -15,7 +15,20 @@ from autoglm_operator.simulate.service import Service
 PROMPT_WEIGHT: Final = 10.0
 """How much faster a prompt's tokens are done than an answer's, in one batch."""
 ANSWER_WEIGHT: Final = 1.0
+RESIDUAL: Final = math.exp(0.8**2) / 2
 _ROUNDING: Final = 1e-9
+
+
+def rest_of_work(prompt_share: float) -> float:
+    """Return the mean share of its work that a query in flight still has to do, at a random moment.
+
+    A prompt is done PROMPT_WEIGHT times as fast as an answer, so a query in flight is mostly in its answer. The rest of
+    a phase at a random moment is E[S^2] / (2 E[S]): RESIDUAL of its mean for sizes as they are (lognormal, sigma 0.8).
+    """
+    answer_share = 1.0 - prompt_share
+    reading = prompt_share / PROMPT_WEIGHT
+    in_prompt = reading / (reading + answer_share)
+    return in_prompt * (RESIDUAL * prompt_share + answer_share) + (1.0 - in_prompt) * RESIDUAL * answer_share
 
 
 class Phase(NamedTuple):

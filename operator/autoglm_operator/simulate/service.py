@@ -37,8 +37,8 @@ class Service:
 
     def throughput(self, batch: int) -> float:
         """Return the tokens/s of a replica that works on `batch` queries."""
-        return batch / (self._per_query_seconds * batch + self._step_seconds) if batch else 0.0
+        return batch / self.token_seconds(batch) if batch else 0.0
 
-    def stay_seconds(self, batch: float, tokens: float) -> float:
-        """Return how long a query of so many tokens is worked on in a batch of that size."""
-        return tokens * (self._per_query_seconds * batch + self._step_seconds)
+    def token_seconds(self, batch: float) -> float:
+        """Return how long a query waits for its next token in a batch of that size."""
+        return self._per_query_seconds * batch + self._step_seconds

@@ -4,13 +4,15 @@ The fluid model reads `Rates` alone; the request model needs `Queries`. Superpos
 relative burstiness (by 1/sqrt(n)); multiplying the rates keeps it, which is the worst case.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+PROMPT_SHARE: Final = 0.7
+"""Where a trace does not tell prompts from answers."""
 LONGEST_SECONDS: Final = 31 * 86400
 
 
@@ -24,6 +26,8 @@ class Rates:
 
     queries: Floats
     tokens: Floats
+    prompt_share: float = PROMPT_SHARE
+    """Share of the tokens that are prompts', over the whole trace."""
 
     @property
     def seconds(self) -> int:
@@ -32,14 +36,15 @@ class Rates:
 
     def multiplied(self, factor: float) -> "Rates":
         """Return the same trace with `factor` times as much."""
-        return Rates(self.queries * factor, self.tokens * factor)
+        return replace(self, queries=self.queries * factor, tokens=self.tokens * factor)
 
     def superposed(self, copies: int) -> "Rates":
         """Return the sum of copies that are shifted in time, evenly over the trace and around its end."""
         shifts = [round(copy * self.seconds / copies) for copy in range(copies)]
-        return Rates(
-            np.sum([np.roll(self.queries, shift) for shift in shifts], axis=0),
-            np.sum([np.roll(self.tokens, shift) for shift in shifts], axis=0),
+        return replace(
+            self,
+            queries=np.sum([np.roll(self.queries, shift) for shift in shifts], axis=0),
+            tokens=np.sum([np.roll(self.tokens, shift) for shift in shifts], axis=0),
         )
 
     def peak_tokens(self, window_seconds: int = 60) -> float:
@@ -65,6 +70,7 @@ class Queries:
         return Rates(
             np.bincount(index, minlength=length).astype(np.float64)[:length],
             np.bincount(index, weights=tokens, minlength=length)[:length].astype(np.float64),
+            float(self.prompt_tokens.sum() / max(1.0, tokens.sum())),
         )
 
     def multiplied(self, factor: float, rng: np.random.Generator) -> "Queries":
@@ -110,7 +116,7 @@ def trailing_mean(values: Floats, window: int) -> Floats:
     return np.asarray((total[stop] - total[start]) / (stop - start), dtype=np.float64)
 
 
-def queries_for(rates: Rates, rng: np.random.Generator, *, prompt_share: float = 0.7, spread: float = 0.8) -> Queries:
+def queries_for(rates: Rates, rng: np.random.Generator, *, spread: float = 0.8) -> Queries:
     """Draw queries that follow rates: places in the second even, sizes lognormal with sigma `spread`, tokens kept."""
     whole = np.floor(rates.queries) + (rng.random(rates.seconds) < rates.queries % 1)
     second = np.repeat(np.arange(rates.seconds), whole.astype(np.int64))
@@ -118,5 +124,5 @@ def queries_for(rates: Rates, rng: np.random.Generator, *, prompt_share: float =
     size = mean * rng.lognormal(-(spread**2) / 2, spread, len(second))
     drawn = np.bincount(second, weights=size, minlength=rates.seconds)
     size *= np.divide(rates.tokens, drawn, out=np.ones(rates.seconds), where=drawn > 0)[second]
-    output = np.maximum(1.0, size * (1 - prompt_share))
+    output = np.maximum(1.0, size * (1 - rates.prompt_share))
     return Queries(second + rng.random(len(second)), np.maximum(0.0, size - output), output).ordered()
