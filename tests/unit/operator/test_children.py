@@ -93,6 +93,15 @@ def test_the_gateway_may_read_its_own_configuration_and_endpoints_only() -> None
     assert {verb for rule in rules for verb in rule["verbs"]} == {"get", "list", "watch"}
 
 
+def test_the_gateway_may_also_read_the_one_config_map_that_holds_its_weights() -> None:
+    manifest = changed(two_pools(), "spec.routing", {"weightsConfigMapRef": {"name": "my-weights"}})
+    config_maps = _one("Role", "-gateway", manifest)["rules"][0]
+    assert config_maps["resourceNames"] == ["shop-gateway", "my-weights"]
+    config = GatewayConfig.model_validate(json.loads(_one("ConfigMap", "-gateway", manifest)["data"]["gateway.json"]))
+    assert config.routing.weights_config_map_ref is not None
+    assert config.routing.weights_config_map_ref.key == "weights.json"
+
+
 def test_a_model_on_a_volume_is_mounted_read_only() -> None:
     manifest = changed(two_pools(), "spec.light.model.uri", "pvc://models/shop/3")
     pod = _one("Deployment", "-light-", manifest)["spec"]["template"]["spec"]
