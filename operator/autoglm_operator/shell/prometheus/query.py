@@ -47,9 +47,9 @@ def gateway_load_query() -> str:
             Series.IN_FLIGHT: in_flight,
             Series.IN_FLIGHT_AT: f"timestamp({in_flight})",
             Series.QUEUED_TOKENS: f"{names.METRIC_GATEWAY_QUEUED_TOKENS}{{{OURS}}}",
-            Series.OFFERED: rate_of(names.METRIC_GATEWAY_OFFERED_TOKENS, LONG_WINDOWS),
+            Series.OFFERED: mean_rate_of(names.METRIC_GATEWAY_OFFERED_TOKENS),
             Series.OFFERED_NOW: rate_of(names.METRIC_GATEWAY_OFFERED_TOKENS, SHORT_WINDOWS),
-            Series.SERVED: rate_of(names.METRIC_GATEWAY_SERVED_TOKENS, LONG_WINDOWS),
+            Series.SERVED: mean_rate_of(names.METRIC_GATEWAY_SERVED_TOKENS),
             Series.UP: f'up{{{OURS},{names.SERIES_LABEL_POOL}=""}}',
         }
     )
@@ -58,6 +58,17 @@ def gateway_load_query() -> str:
 def labelled(parts: Mapping[_Part, str]) -> str:
     """Return one query of several, whose rows say by the label `autoglm_series` which of them they answer."""
     return " or ".join(f'label_replace({of}, "{SERIES_LABEL}", "{name}", "", "")' for name, of in parts.items())
+
+
+def mean_rate_of(metric: str) -> str:
+    """Return a counter's rate over the long window, or over as much of it as the counter has existed.
+
+    Prometheus divides by the whole window however young the series is: a gateway that started 15 s ago would seem to
+    get a quarter of its load.
+    """
+    counter = f"{metric}{{{OURS}}}"
+    grown = (f"rate({counter}[{window}]) and {counter} offset {window}" for window in ("60s", "30s"))
+    return " or ".join((*grown, rate_of(metric, SHORT_WINDOWS)))
 
 
 def rate_of(metric: str, windows: Sequence[str]) -> str:
