@@ -57,6 +57,7 @@ class SimulatedKubernetes:
                     self._apply(action.ref, action.body)
                 case Scale():
                     self.children[action.ref]["spec"]["replicas"] = action.replicas
+                    self.children[action.ref]["metadata"]["managedFields"] = _sized_by(names.FIELD_MANAGER_SCALE)
                 case Delete():
                     self.delete(action.ref)
         self._control()
@@ -84,6 +85,8 @@ class SimulatedKubernetes:
         if ref.kind == "Deployment":
             given = merged["spec"].get("replicas", 1)
             merged["spec"]["replicas"] = before.get("spec", {}).get("replicas", given)
+            created = _sized_by(names.FIELD_MANAGER) if "replicas" in body["spec"] else []
+            merged["metadata"]["managedFields"] = before.get("metadata", {}).get("managedFields", created)
         elif "replicas" in before.get("spec", {}):  # of another writer: an apply without it leaves it
             merged["spec"]["replicas"] = before["spec"]["replicas"]
         self.children[ref] = merged
@@ -120,6 +123,10 @@ class SimulatedKubernetes:
             self.pods[pod_name] = {"metadata": metadata, "spec": body["spec"]["template"]["spec"], "status": {}}
 
 
+def _sized_by(manager: str) -> list[JSON]:
+    return [{"manager": manager, "fieldsV1": {"f:spec": {"f:replicas": {}}}}]
+
+
 def revision_of(pod: JSON) -> str:
     """Return a pod's revision; empty for gateways."""
     return str(pod["metadata"]["labels"].get(names.LABEL_REVISION, ""))
@@ -138,6 +145,7 @@ def converge(
 ) -> Status:
     """Reconcile, act and let pods start until nothing is left to do; raises AssertionError if that takes too long."""
     now = status or Status()
+    world.start()
     for _ in range(steps):
         outcome, _ = step(world, manifest, now)
         if not outcome.actions and outcome.status == now:
