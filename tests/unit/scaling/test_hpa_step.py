@@ -46,15 +46,19 @@ def test_first_reconcile_without_behavior(
 OWN = PodsAverage(1000, {})
 ZERO = [
     # current, minimum, condition ScaledToZero, metric -> size, active, condition afterwards
-    (0, 0, None, asks_for(5), 5, True, None),  # gate off: a minimum of zero lets metrics wake it
+    (0, 0, None, asks_for(5), 0, False, None),  # gate off: zero is somebody else's wish
     (0, 0, True, asks_for(5), 5, True, False),
     (0, 0, True, asks_for(0), 0, True, True),
+    (0, 0, True, GONE, 0, False, True),
     (0, 0, True, OWN, 0, False, True),  # at zero there is no pod whose metric could wake it
     (0, 0, False, asks_for(5), 0, False, False),  # a manual zero disables
-    (0, 2, True, asks_for(5), 2, True, False),  # a raised minimum wakes it
-    (0, 2, True, OWN, 2, True, False),
+    (0, 2, True, asks_for(0), 2, True, False),  # a raised minimum wakes it
+    (0, 2, True, asks_for(5), 5, True, False),
+    (0, 2, True, OWN, 0, False, True),  # but not without a valid metric
     (0, 2, False, asks_for(5), 0, False, False),
     (1, 0, False, asks_for(0), 0, True, True),  # it scales to zero itself
+    (1, 0, None, asks_for(0), 0, True, None),
+    (1, 0, True, asks_for(1), 1, True, True),  # the condition changes with the size only
     (3, 0, True, asks_for(5), 5, True, False),
 ]
 

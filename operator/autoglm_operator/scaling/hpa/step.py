@@ -1,15 +1,17 @@
 """One reconcile of a HorizontalPodAutoscaler: bounds first, then metrics, stabilisation, rates, bounds.
 
-| at the start                                                  | what happens                                     |
-|---------------------------------------------------------------|--------------------------------------------------|
-| 0 replicas, gate off, minReplicas > 0                         | disabled                                         |
-| 0 replicas, gate on, the HPA did not scale to zero itself     | disabled: somebody else wanted 0                 |
-| 0 replicas, gate on, minReplicas 0, no Object/External metric | disabled: at 0 there are no pods to measure      |
-| above maxReplicas                                             | maxReplicas at once                              |
-| below minReplicas                                             | minReplicas at once                              |
-| no valid metric                                               | unchanged, ScalingActive=False                   |
-| an invalid metric, and the rest would shrink                  | unchanged, ScalingActive=False                   |
+| at the start                                                  | what happens                                      |
+|---------------------------------------------------------------|---------------------------------------------------|
+| 0 replicas, and the HPA did not scale to zero itself          | disabled: somebody else wanted 0                  |
+| 0 replicas, minReplicas 0, no Object or External metric       | disabled: at 0 there are no pods to measure       |
+| 0 replicas, else                                              | by the metrics, and at least minReplicas          |
+| above maxReplicas                                             | maxReplicas at once                               |
+| below minReplicas                                             | minReplicas at once                               |
+| no valid metric                                               | unchanged, ScalingActive=False                    |
+| an invalid metric, and the rest would shrink                  | unchanged, ScalingActive=False                    |
 | else                                                          | highest proposal: stabilised, rate-limited, bound |
+
+With the gate HPAScaleToZero off the HPA never scales to zero itself.
 """
 
 from dataclasses import dataclass, replace
@@ -57,9 +59,9 @@ def reconcile(autoscaler: Autoscaler, fleet: Fleet, history: History) -> Step:
     """Return the size that is written, and what is remembered afterwards."""
     current, bounds = fleet.spec_replicas, autoscaler.bounds
     history = seeded(history, current, fleet.now)
-    if _disabled(current, autoscaler):
-        return _unmoved(autoscaler, current, (), history)
-    if current > bounds.maximum:
+    if current == 0:
+        step = _from_zero(autoscaler, fleet, history)
+    elif current > bounds.maximum:
         step = _moved(bounds.maximum, Reason.TOO_MANY_REPLICAS, history)
     elif current < bounds.minimum:
         step = _moved(bounds.minimum, Reason.TOO_FEW_REPLICAS, history)
@@ -68,14 +70,16 @@ def reconcile(autoscaler: Autoscaler, fleet: Fleet, history: History) -> Step:
     return _written(step, autoscaler, fleet)
 
 
-def _disabled(current: int, autoscaler: Autoscaler) -> bool:
-    if current != 0:
-        return False
-    if autoscaler.scaled_to_zero is None:
-        return autoscaler.bounds.minimum != 0
-    if not autoscaler.scaled_to_zero:
-        return True
-    return autoscaler.bounds.minimum == 0 and not any(isinstance(m, Value | AverageValue) for m in autoscaler.metrics)
+def _from_zero(autoscaler: Autoscaler, fleet: Fleet, history: History) -> Step:
+    minimum = autoscaler.bounds.minimum
+    if not autoscaler.scaled_to_zero or (minimum == 0 and not _measures_from_outside(autoscaler)):
+        return _unmoved(0, (), history)
+    step = _by_metrics(autoscaler, fleet, history)
+    return replace(step, replicas=max(step.replicas, minimum)) if step.scaling_active else step
+
+
+def _measures_from_outside(autoscaler: Autoscaler) -> bool:
+    return any(isinstance(metric, Value | AverageValue) for metric in autoscaler.metrics)
 
 
 def _by_metrics(autoscaler: Autoscaler, fleet: Fleet, history: History) -> Step:
@@ -84,7 +88,7 @@ def _by_metrics(autoscaler: Autoscaler, fleet: Fleet, history: History) -> Step:
     proposals, errors = _proposals(autoscaler.metrics, fleet)
     highest = max(proposals, default=0)
     if not proposals or (errors and highest < current):
-        return _unmoved(autoscaler, current, errors, history)
+        return _unmoved(current, errors, history)
     # Upstream starts from 0, so that a negative proposal (a negative metric) means 0.
     normalized = normalize(
         max(highest, 0),
@@ -116,7 +120,7 @@ def _proposals(metrics: tuple[Metric, ...], fleet: Fleet) -> tuple[list[int], tu
     return proposals, tuple(errors)
 
 
-def _unmoved(autoscaler: Autoscaler, current: int, errors: tuple[str, ...], history: History) -> Step:
+def _unmoved(current: int, errors: tuple[str, ...], history: History) -> Step:
     return Step(
         current,
         scaling_active=False,
@@ -125,7 +129,6 @@ def _unmoved(autoscaler: Autoscaler, current: int, errors: tuple[str, ...], hist
         errors=errors,
         history=history,
         history_if_unwritten=history,
-        scaled_to_zero=autoscaler.scaled_to_zero,
     )
 
 
@@ -144,5 +147,11 @@ def _moved(replicas: int, reason: Reason, history: History) -> Step:
 def _written(step: Step, autoscaler: Autoscaler, fleet: Fleet) -> Step:
     before, after = fleet.spec_replicas, step.replicas
     history = carried_out(step.history, autoscaler.behavior, before=before, after=after, at=fleet.now)
-    was = autoscaler.scaled_to_zero
-    return replace(step, history=history, scaled_to_zero=None if was is None else after == 0 and (was or before > 0))
+    return replace(step, history=history, scaled_to_zero=_condition(autoscaler, before, after))
+
+
+def _condition(autoscaler: Autoscaler, before: int, after: int) -> bool | None:
+    """Return ScaledToZero after the write: it changes only with the size."""
+    if autoscaler.scaled_to_zero is None or before == after:
+        return autoscaler.scaled_to_zero
+    return after == 0 and autoscaler.bounds.minimum == 0 and _measures_from_outside(autoscaler)
