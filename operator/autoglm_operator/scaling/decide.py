@@ -1,17 +1,22 @@
 """The size of one pool, and why: `decide(snapshot, scaling, state, now)`. The first row that fits decides.
 
-| situation                                          | size                          | reason              |
-|----------------------------------------------------|-------------------------------|---------------------|
-| above max or below min                             | max or min at once            | TooMany, TooFew     |
-| every signal has long been lost                    | the fallback, by the behaviour| MetricsFallback     |
-| a burst                                            | grows past rates, no shrinking| Panic               |
-| some signal lacks data, the others would shrink    | held                          | MetricsMissing      |
-| would grow while replicas find no room             | held                          | InsufficientGPU     |
-| would shrink while two revisions have pods         | held                          | RollingOut          |
-| would shrink while replicas start                  | held, for STARTING_HOLD       | Starting            |
-| would shrink while a replica's capacity is in doubt| held                          | CapacityUncertain   |
-| the rest of the replicas could not carry the load  | held, or shrinks less         | ConsolidationUnsafe |
-| else                                               | by the behaviour              | as the behaviour    |
+| situation                                          | size                          | reason               |
+|----------------------------------------------------|-------------------------------|----------------------|
+| a pool that may sleep has nothing to do            | 0                             | ScaledToZero         |
+| a sleeping pool has something to do                | activationReplicas, or more   | Woken                |
+| somebody else has put the pool to sleep            | 0                             | ManualZero           |
+| above max or below min                             | max or min at once            | TooMany, TooFew      |
+| the same, because of a schedule                    | that of the schedule          | Scheduled            |
+| a burst                                            | grows past rates, no shrinking| Panic                |
+| every signal has long been lost                    | the fallback, by the behaviour| MetricsFallback      |
+| some signal lacks data, the others would shrink    | held                          | MetricsMissing       |
+| would grow while replicas find no room             | held                          | InsufficientGPU      |
+| would shrink while two revisions have pods         | held                          | RollingOut           |
+| would shrink while replicas start                  | held, for STARTING_HOLD       | Starting             |
+| would shrink while a replica's capacity is in doubt| held                          | CapacityUncertain    |
+| would shrink soon after it has grown               | held, for the scaleDown window| ScaleDownStabilized  |
+| the rest of the replicas could not carry the load  | held, or shrinks less         | ConsolidationUnsafe  |
+| else                                               | by the behaviour              | as the behaviour     |
 
 The size that the signals ask for is the largest proposal, so a pool grows if any asks for more and shrinks only if all
 agree. While any signal lacks data the held size is what the history remembers, so after a recovery a full
@@ -24,22 +29,25 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from autoglm_api.spec import Panic, Scaling
+from autoglm_api.spec import Forecast, Panic, Scaling
 from autoglm_api.status import Reason
+from autoglm_operator.scaling import forecast
 from autoglm_operator.scaling.behavior import Bounds, Normalized, normalize
 from autoglm_operator.scaling.capacity import capacity
 from autoglm_operator.scaling.demand import GROW_SHARE, need, size_for
 from autoglm_operator.scaling.history import History
-from autoglm_operator.scaling.model import PoolDecision, PoolSnapshot, Proposal
+from autoglm_operator.scaling.model import PoolDecision, PoolSnapshot
 from autoglm_operator.scaling.observation import Observation, observe
 from autoglm_operator.scaling.outage import Stage, fallback_size, held_size
 from autoglm_operator.scaling.panic import Burst, PanicState, after
 from autoglm_operator.scaling.readings import Fresh
-from autoglm_operator.scaling.rules import tolerance_of
-from autoglm_operator.scaling.signals import Opinion, Pool, opinions, winner
+from autoglm_operator.scaling.rules import DOWNSCALE_STABILIZATION, complete, tolerance_of
+from autoglm_operator.scaling.schedule import Scheduled, scheduled
+from autoglm_operator.scaling.signals import Opinion, Pool, opinions
 from autoglm_operator.scaling.startup import startup_seconds
 from autoglm_operator.scaling.state import Asked, PoolState, expected_milli, taken_in, without_room
-from autoglm_operator.scaling.wording import because, row_for
+from autoglm_operator.scaling.wording import Floor, Told, because, proposals, winner_key
+from autoglm_operator.scaling.zero import Sleep, slumber
 
 __all__ = ["STARTING_HOLD", "PoolState", "decide"]
 
@@ -55,12 +63,22 @@ class _Case:
     state: PoolState
     pool: Pool
     said: tuple[Opinion, ...]
-    bounds: Bounds
-    now: datetime
+    schedule: Scheduled
+    sleep: Sleep
+    forecast: int | None
+    """Size that the forecast asks for at least."""
 
     @property
     def current(self) -> int:
         return self.snapshot.current
+
+    @property
+    def now(self) -> datetime:
+        return self.pool.now
+
+    @property
+    def bounds(self) -> Bounds:
+        return Bounds(self.sleep.floor, self.schedule.maximum)
 
     @property
     def stages(self) -> frozenset[Stage]:
@@ -70,6 +88,12 @@ class _Case:
     def panics(self) -> bool:
         until = self.state.panic.until
         return until is not None and self.now < until
+
+    @property
+    def asked(self) -> int:
+        """The largest proposal; the current size when there is none."""
+        sizes = (*(opinion.proposal for opinion in self.said), self.forecast)
+        return max((size for size in sizes if size is not None), default=self.current)
 
 
 class _Verdict(NamedTuple):
@@ -81,18 +105,22 @@ class _Verdict(NamedTuple):
 
 def decide(snapshot: PoolSnapshot, scaling: Scaling, state: PoolState, now: datetime) -> tuple[PoolDecision, PoolState]:
     """Return the size that the pool should have now and the state for the next decision; pure."""
-    state = taken_in(state, snapshot, scaling, now)
+    case = _case(snapshot, scaling, taken_in(state, snapshot, scaling, now), now)
+    verdict = _slept(case) or _out_of_bounds(case) or _with_room(case, _by_signals(case))
+    asked = Asked(snapshot.current, now) if verdict.replicas != snapshot.current else case.state.asked
+    return _told(case, verdict), replace(case.state, history=verdict.history, asked=asked)
+
+
+def _case(snapshot: PoolSnapshot, scaling: Scaling, state: PoolState, now: datetime) -> _Case:
     lost_after = timedelta(seconds=scaling.fallback.after_seconds)
     seen = observe(scaling.signals, snapshot.load, state.memories, now, lost_after)
     pool = _pool(snapshot, scaling, state, now)
     said = opinions(scaling.signals, seen, pool, state.watches)
+    schedule = scheduled(scaling, now, timedelta(seconds=pool.startup_seconds))
+    sleep, zero = slumber(snapshot.current, snapshot.load, scaling, schedule.minimum, state.zero, now)
     panic = _panic(state.panic, seen, pool, scaling)
-    state = replace(state, memories=seen.memories, watches=said.watches, panic=panic)
-    bounds = Bounds(scaling.min_replicas, scaling.max_replicas)
-    case = _Case(snapshot, scaling, state, pool, said.opinions, bounds, now)
-    verdict = _out_of_bounds(case) or _with_room(case, _by_signals(case))
-    asked = Asked(snapshot.current, now) if verdict.replicas != snapshot.current else state.asked
-    return _told(case, verdict), replace(state, history=verdict.history, asked=asked)
+    state = replace(state, memories=seen.memories, watches=said.watches, panic=panic, zero=zero)
+    return _Case(snapshot, scaling, state, pool, said.opinions, schedule, sleep, _forecast(scaling, state, pool))
 
 
 def _pool(snapshot: PoolSnapshot, scaling: Scaling, state: PoolState, now: datetime) -> Pool:
@@ -127,17 +155,37 @@ def _burst(seen: Observation, pool: Pool) -> Burst | None:
     return Burst(milli / pool.capacity.milli, size, waits=asked.backlog > 0)
 
 
+def _forecast(scaling: Scaling, state: PoolState, pool: Pool) -> int | None:
+    if scaling.forecast is Forecast.DISABLED or pool.capacity is None:
+        return None
+    milli = forecast.floor(state.forecast, pool.now, pool.startup_seconds)
+    return None if milli is None else size_for(milli, pool.capacity.milli, GROW_SHARE)
+
+
+def _slept(case: _Case) -> _Verdict | None:
+    size, reason, history = case.sleep.size, case.sleep.reason, case.state.history
+    if size is None or reason is None:
+        return None
+    if reason is Reason.WOKEN:
+        size = max(size, min(case.asked, case.bounds.maximum))
+    elif size < case.current and case.snapshot.rolling_out:
+        return _Verdict(case.current, Reason.ROLLING_OUT, None, history)
+    return _Verdict(size, reason, None, history)
+
+
 def _out_of_bounds(case: _Case) -> _Verdict | None:
-    history = case.state.history
-    if case.current > case.bounds.maximum:
-        return _Verdict(case.bounds.maximum, Reason.TOO_MANY_REPLICAS, None, history)
-    if case.current < case.bounds.minimum:
-        return _Verdict(case.bounds.minimum, Reason.TOO_FEW_REPLICAS, None, history)
+    history, (minimum, maximum) = case.state.history, case.bounds
+    if case.current > maximum:
+        planned = maximum < case.scaling.max_replicas
+        return _Verdict(maximum, Reason.SCHEDULED if planned else Reason.TOO_MANY_REPLICAS, None, history)
+    if case.current < minimum:
+        planned = case.schedule.name is not None
+        return _Verdict(minimum, Reason.SCHEDULED if planned else Reason.TOO_FEW_REPLICAS, None, history)
     return None
 
 
 def _by_signals(case: _Case) -> _Verdict:
-    proposal, held = _proposal(case)
+    proposal, lack = _proposal(case)
     normalized = normalize(
         proposal,
         current=case.current,
@@ -148,10 +196,9 @@ def _by_signals(case: _Case) -> _Verdict:
     )
     if case.panics:
         return _in_panic(case, normalized)
-    held = held if normalized.replicas == case.current or held is Reason.METRICS_FALLBACK else None
-    held = held or _hold(normalized, case)
-    if held is Reason.METRICS_FALLBACK:
-        return _Verdict(normalized.replicas, held, None, normalized.history)
+    held = _hold(normalized, case)
+    if held is None and lack is not None and (lack is Reason.METRICS_FALLBACK or normalized.replicas <= case.current):
+        return _Verdict(normalized.replicas, lack, None, normalized.history)
     if held is not None:
         return _Verdict(case.current, held, None, normalized.history)
     return _consolidated(case, normalized)
@@ -159,14 +206,13 @@ def _by_signals(case: _Case) -> _Verdict:
 
 def _proposal(case: _Case) -> tuple[int, Reason | None]:
     """Return the size asked for, and what the lack of data has to do with it."""
-    asked = max((opinion.proposal for opinion in case.said if opinion.proposal is not None), default=case.current)
     if case.stages <= {Stage.FRESH}:
-        return asked, None
+        return case.asked, None
     fallback = case.scaling.fallback
     if case.stages == {Stage.LOST}:
         return fallback_size(fallback, case.current, *case.bounds), Reason.METRICS_FALLBACK
     least = held_size(fallback, case.current, *case.bounds) if Stage.FRESH not in case.stages else case.current
-    return max(asked, least), Reason.METRICS_MISSING
+    return max(case.asked, least), Reason.METRICS_MISSING
 
 
 def _in_panic(case: _Case, normalized: Normalized) -> _Verdict:
@@ -187,14 +233,21 @@ def _hold(normalized: Normalized, case: _Case) -> Reason | None:
         return Reason.STARTING
     if case.pool.capacity is not None and case.pool.capacity.is_uncertain:
         return Reason.CAPACITY_UNCERTAIN
-    return None
+    return Reason.SCALE_DOWN_STABILIZED if _has_just_grown(case) else None
+
+
+def _has_just_grown(case: _Case) -> bool:
+    """Tell whether the pool has grown within the scaleDown window: load that comes in waves would make it swing."""
+    behavior, grown = case.scaling.behavior, case.state.history.grown
+    window = DOWNSCALE_STABILIZATION if behavior is None else complete(behavior).down.window
+    return bool(grown) and case.now - grown[-1].at < window
 
 
 def _consolidated(case: _Case, normalized: Normalized) -> _Verdict:
     limited = normalized.reason if normalized.is_limited else None
     floor = max((opinion.fits for opinion in case.said), default=0)
     if normalized.replicas >= min(floor, case.current):
-        return _Verdict(normalized.replicas, _reason(normalized), limited, normalized.history)
+        return _Verdict(normalized.replicas, _reason(normalized, case), limited, normalized.history)
     replicas = min(floor, case.current)
     return _Verdict(replicas, Reason.CONSOLIDATION, Reason.CONSOLIDATION, normalized.history)
 
@@ -205,25 +258,37 @@ def _with_room(case: _Case, verdict: _Verdict) -> _Verdict:
     return _Verdict(case.current, Reason.INSUFFICIENT_GPU, Reason.INSUFFICIENT_GPU, verdict.history)
 
 
-def _reason(normalized: Normalized) -> Reason:
-    if normalized.is_limited or normalized.stabilization is None:
-        return normalized.reason
-    return normalized.stabilization
+def _reason(normalized: Normalized, case: _Case) -> Reason:
+    if normalized.is_limited:
+        planned = normalized.reason is Reason.TOO_FEW_REPLICAS and case.schedule.name is not None
+        return Reason.SCHEDULED if planned else normalized.reason
+    if normalized.stabilization is not None:
+        return normalized.stabilization
+    return Reason.FORECAST if case.forecast == normalized.stabilized > _by_signals_alone(case) else normalized.reason
+
+
+def _by_signals_alone(case: _Case) -> int:
+    return max((opinion.proposal for opinion in case.said if opinion.proposal is not None), default=0)
 
 
 def _told(case: _Case, verdict: _Verdict) -> PoolDecision:
-    won = winner(case.said)
+    told = Told(case.said, _floors(case), case.current, verdict.replicas, verdict.reason)
     return PoolDecision(
         replicas=verdict.replicas,
         reason=verdict.reason,
-        winner=won.signal.key if won else None,
-        message=because(case.said, won, current=case.current, replicas=verdict.replicas, reason=verdict.reason),
+        winner=winner_key(told),
+        message=because(told),
         metrics_available=case.stages <= {Stage.FRESH},
         limited=verdict.limited,
         at=case.now,
-        proposals=_rows(case),
+        proposals=proposals(told),
     )
 
 
-def _rows(case: _Case) -> tuple[Proposal, ...]:
-    return tuple(row_for(opinion) for opinion in case.said)
+def _floors(case: _Case) -> tuple[Floor, ...]:
+    floors = [Floor("Schedule", case.schedule.minimum, case.schedule.name)] if case.schedule.name else []
+    if case.forecast is not None:
+        floors.append(Floor("Forecast", case.forecast, None))
+    if case.panics:
+        floors.append(Floor("Panic", case.state.panic.size, None))
+    return tuple(floors)

@@ -17,28 +17,42 @@ from autoglm_operator.scaling.readings import Fresh, NoData
 
 GROW_SHARE: Final = 0.85
 """A pool that grows is sized to use this share of its capacity."""
-SHRINK_SHARE: Final = 0.70
-"""A pool shrinks only to a size that would use at most this share."""
-DRAIN_SECONDS: Final = 120.0
+SHRINK_SHARE: Final = 0.80
+"""A pool shrinks only to a size that would use at most this share, without any margin."""
+DRAIN_SECONDS: Final = 60.0
 """What will still wait when new replicas are ready is to be worked off within this time."""
 MEMORY: Final = timedelta(seconds=1200)
 SPACING: Final = timedelta(seconds=15)
-RISE_RANK: Final = 0.90
+RISE_RANK: Final = 0.85
 """This share of the rises of the past lies within the margin."""
+SIMILAR: Final = 1.35
+"""A rise counts in full while the rate is at most this many times what it was when that rise began."""
+RARE_RANK: Final = 1.0
+"""The same for the margin of a pool that would shrink."""
+DEVIATIONS: Final = 2.5
+RARE_DEVIATIONS: Final = 3.0
+"""The same for a pool that would shrink, both..."""
+"""So many standard deviations of the short rate around the long one are to be carried..."""
+ABSORBED: Final = 1.1
+"""...by a pool that works this much faster than it is planned to: at full use instead of GROW_SHARE, and with a queue
+of a second or two."""
+UNKNOWN_SHARE: Final = 0.15
+"""Margin until the past is long enough to tell."""
 ENOUGH: Final = 8
-"""Fewer rises than this earn no margin."""
+"""Fewer observations than this tell nothing."""
 
 
 class Level(NamedTuple):
-    """The offered rate at a moment, over the long window."""
+    """The offered rate at a moment, over the long window and over the shortest."""
 
     at: datetime
     milli: int
+    short: int
 
 
 @dataclass(frozen=True, slots=True)
 class DemandState:
-    """The rates of the last MEMORY, SPACING apart: at most 80."""
+    """The rates of the last MEMORY, SPACING apart: at most 81."""
 
     levels: tuple[Level, ...] = ()
 
@@ -52,6 +66,8 @@ class Need(NamedTuple):
     """What may come on top of it within one start-up time."""
     backlog: int
     """What waits, as a rate."""
+    caution: int
+    """A wider margin, at least as wide: what must fit before a pool may shrink."""
 
     @property
     def milli(self) -> int:
@@ -73,7 +89,8 @@ def remembered(state: DemandState, load: Load, now: datetime) -> DemandState:
     if not isinstance(offered, Fresh) or (levels and now - levels[-1].at < SPACING):
         return state
     kept = tuple(level for level in levels if level.at >= now - MEMORY)
-    return DemandState((*kept, Level(now, offered.milli)))
+    short = load.offered_tokens_now
+    return DemandState((*kept, Level(now, offered.milli, short.milli if isinstance(short, Fresh) else offered.milli)))
 
 
 def need(load: Load, state: DemandState, supply: Supply, capacity_milli: int) -> Need | None:
@@ -81,9 +98,9 @@ def need(load: Load, state: DemandState, supply: Supply, capacity_milli: int) ->
     if isinstance(load.offered_tokens, NoData):
         return None
     level = load.offered_tokens.milli
-    margin = _usual_rise(state.levels, supply.startup_seconds)
+    margin, caution = _margins(level, state.levels, supply.startup_seconds)
     waiting = 0 if isinstance(load.queued_tokens, NoData) else load.queued_tokens.milli
-    return Need(level, margin, _backlog(waiting, level, supply, capacity_milli))
+    return Need(level, margin, _backlog(waiting, level, supply, capacity_milli), caution)
 
 
 def size_for(milli: int, capacity_milli: int, share: float) -> int:
@@ -101,17 +118,39 @@ def _backlog(waiting: int, level: int, supply: Supply, capacity_milli: int) -> i
         return 0
     soon = supply.ready + supply.starting / 2
     left = waiting + (level - soon * capacity_milli) * supply.startup_seconds
-    return int(max(0.0, min(left, 2.0 * waiting)) / DRAIN_SECONDS)
+    return int(max(0.0, left) / DRAIN_SECONDS)
 
 
-def _usual_rise(levels: Sequence[Level], startup_seconds: float) -> int:
-    rises = sorted(_rises(levels, timedelta(seconds=startup_seconds)))
+def _margins(level: int, levels: Sequence[Level], startup_seconds: float) -> tuple[int, int]:
+    """Return what may come on top of a level, and the same with more caution.
+
+    It is the usual rise while a replica starts, or the usual burst, whichever is more.
+    """
+    bursts, many = _bursts(level, levels, DEVIATIONS), _bursts(level, levels, RARE_DEVIATIONS)
+    rises = sorted(_rises(level, levels, timedelta(seconds=startup_seconds)))
     if len(rises) < ENOUGH:
+        unknown = int(UNKNOWN_SHARE * level)
+        return max(unknown, bursts), max(2 * unknown, many)
+    usual, rare = (rises[math.ceil(rank * len(rises)) - 1] for rank in (RISE_RANK, RARE_RANK))
+    return max(0, usual, bursts), max(0, rare, many)
+
+
+def _bursts(level: int, levels: Sequence[Level], deviations: float) -> int:
+    if len(levels) < ENOUGH:
         return 0
-    return max(0, rises[math.ceil(RISE_RANK * len(rises)) - 1])
+    spread = math.sqrt(sum((one.short - one.milli) ** 2 for one in levels) / len(levels))
+    return max(0, int((level + deviations * spread) / ABSORBED) - level)
 
 
-def _rises(levels: Sequence[Level], horizon: timedelta) -> list[int]:
+def _rises(now: int, levels: Sequence[Level], horizon: timedelta) -> list[int]:
+    """Return by how much the rate rose within the horizon, less what it has risen far beyond where that began.
+
+    So a rise to the level of today is no reason to expect another, and more load never means a smaller need.
+    """
     times = [level.at for level in levels]
     later = (bisect_left(times, at + horizon) for at in times)
-    return [levels[then].milli - level.milli for level, then in zip(levels, later, strict=True) if then < len(levels)]
+    return [
+        levels[then].milli - level.milli - max(0, now - int(SIMILAR * level.milli))
+        for level, then in zip(levels, later, strict=True)
+        if then < len(levels)
+    ]

@@ -38,6 +38,10 @@ SLOT_SHARE: Final = 0.85
 """Share of its slots that a pool uses, by Concurrency without a target and after it has shrunk."""
 DEFAULT_PERCENT: Final = 80
 _UNKNOWN_SLOTS: Final = 6
+GROW_SLACK: Final = 0.05
+"""TokenDemand lets a pool work this much harder than planned before it grows, if nothing waits."""
+SHRINK_SLACK: Final = 0.1
+"""TokenDemand shrinks a pool by no less than this share, so that it does not swing about a size."""
 _FUTILE: Final = 0.98
 """A step that leaves more than this share of a device's memory in use has not helped."""
 
@@ -130,11 +134,21 @@ def _token_demand(signal: Signal, load: Load, pool: Pool) -> Opinion:
         note = "" if isinstance(load.offered_tokens, NoData) else "no replica's capacity is known yet"
         return Opinion(signal, 0, load.offered_tokens, None, note=note)
     mu = pool.capacity.milli
-    grown, shrunk = size_for(asked.milli, mu, GROW_SHARE), size_for(asked.milli, mu, SHRINK_SHARE)
     reading = total(load.offered_tokens, load.queued_tokens)
-    sizes = grown if grown > pool.current else min(shrunk, pool.current)
-    proposal = max(sizes, pool.current) if not isinstance(reading, Fresh) else sizes
+    size = _carrying(asked, mu, pool.current)
+    proposal = size if isinstance(reading, Fresh) else max(size, pool.current)
     return Opinion(signal, mu, _figure(reading, asked.milli), proposal, note=_parts(asked))
+
+
+def _carrying(asked: Need, mu: int, current: int) -> int:
+    """Return the size for a need; the current one when a change would hardly matter."""
+    planned = current * mu * GROW_SHARE
+    if asked.milli > planned:
+        is_little = asked.backlog == 0 and asked.milli <= planned * (1 + GROW_SLACK)
+        return current if is_little else size_for(asked.milli, mu, GROW_SHARE)
+    cautious = size_for(asked.milli - asked.margin + asked.caution, mu, GROW_SHARE)
+    shrunk = max(cautious, size_for(asked.level, mu, SHRINK_SHARE))
+    return shrunk if shrunk <= current * (1 - SHRINK_SLACK) else current
 
 
 def _figure(reading: Reading, milli: int) -> Reading:

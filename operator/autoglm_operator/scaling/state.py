@@ -10,16 +10,19 @@ from typing import Final, NamedTuple
 
 from autoglm_api.schema import milli_units
 from autoglm_api.spec import Behavior, Scaling, SignalType
-from autoglm_operator.scaling import capacity, demand, startup
+from autoglm_operator.scaling import capacity, demand, forecast, startup
 from autoglm_operator.scaling.behavior import carried_out
 from autoglm_operator.scaling.capacity import CapacityState
 from autoglm_operator.scaling.demand import DemandState
 from autoglm_operator.scaling.feedback import Watch
+from autoglm_operator.scaling.forecast import ForecastState
 from autoglm_operator.scaling.history import History, seeded
 from autoglm_operator.scaling.model import PoolSnapshot
 from autoglm_operator.scaling.outage import SignalMemory
 from autoglm_operator.scaling.panic import PanicState
+from autoglm_operator.scaling.readings import Fresh
 from autoglm_operator.scaling.signals import DEFAULT_PERCENT
+from autoglm_operator.scaling.zero import ZeroState
 
 ASK_MEMORY: Final = timedelta(seconds=60)
 """How long a decided size may take to show before it counts as refused."""
@@ -58,6 +61,8 @@ class PoolState:
     """The outage ladder's, by reading."""
     watches: dict[str, Watch] = field(default_factory=dict)
     """Of the signals that are watched for a while before they count, by key."""
+    forecast: ForecastState = field(default_factory=ForecastState)
+    zero: ZeroState = field(default_factory=ZeroState)
 
 
 def taken_in(state: PoolState, snapshot: PoolSnapshot, scaling: Scaling, now: datetime) -> PoolState:
@@ -71,6 +76,7 @@ def taken_in(state: PoolState, snapshot: PoolSnapshot, scaling: Scaling, now: da
             state.capacity, snapshot.load, snapshot.ready, expected_milli(scaling), _kv_percent(scaling), now
         ),
         demand=demand.remembered(state.demand, snapshot.load, now),
+        forecast=_forecast(state.forecast, snapshot, now),
     )
 
 
@@ -101,6 +107,11 @@ def _starting(known: Starting | None, snapshot: PoolSnapshot, now: datetime) -> 
     if known is None or known.current != snapshot.current or snapshot.ready > known.ready:
         return Starting(snapshot.current, snapshot.ready, now)
     return known
+
+
+def _forecast(state: ForecastState, snapshot: PoolSnapshot, now: datetime) -> ForecastState:
+    offered = snapshot.load.offered_tokens
+    return forecast.observe(state, now, offered.milli) if isinstance(offered, Fresh) else state
 
 
 def _kv_percent(scaling: Scaling) -> int | None:

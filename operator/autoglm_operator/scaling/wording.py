@@ -1,15 +1,21 @@
 """The sentence that goes with a scaling decision: the figures, in a person's words."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from autoglm_api.status import Reason
 from autoglm_operator.scaling.model import Proposal
 from autoglm_operator.scaling.outage import Stage
 from autoglm_operator.scaling.readings import AtLeast, Fresh, NoData
-from autoglm_operator.scaling.signals import Opinion
+from autoglm_operator.scaling.signals import Opinion, winner
 
 _WHY = {
     Reason.METRICS_MISSING: "held, because missing data is not zero load",
+    Reason.SCALED_TO_ZERO: "asleep, because there is nothing to do",
+    Reason.WOKEN: "woken, because something waits",
+    Reason.MANUAL_ZERO: "somebody else has scaled it to 0, so it stays there until somebody scales it up",
+    Reason.SCHEDULED: "a schedule gives the bound",
+    Reason.FORECAST: "the forecast raises the floor",
     Reason.METRICS_FALLBACK: "every signal has been lost for long, so the fallback rules",
     Reason.ROLLING_OUT: "not shrinking during a rollout",
     Reason.STARTING: "not shrinking while replicas start",
@@ -26,15 +32,50 @@ _WHY = {
 }
 
 
-def because(said: Sequence[Opinion], won: Opinion | None, *, current: int, replicas: int, reason: Reason) -> str:
+class Floor(NamedTuple):
+    """A size that something other than a signal asks for at least."""
+
+    name: str
+    size: int
+    detail: str | None
+
+
+class Told(NamedTuple):
+    """All that is told of a decision."""
+
+    said: Sequence[Opinion]
+    floors: Sequence[Floor]
+    current: int
+    replicas: int
+    reason: Reason
+
+
+def because(told: Told) -> str:
     """Return why the size is what it is.
 
-    >>> because((), None, current=3, replicas=3, reason=Reason.DESIRED_WITHIN_RANGE)
+    >>> because(Told((), (), current=3, replicas=3, reason=Reason.DESIRED_WITHIN_RANGE))
     'stays at 3'
     """
-    move = f"{current} -> {replicas}" if replicas != current else f"stays at {current}"
-    why = f" ({_WHY[reason]})" if reason in _WHY else ""
-    return "; ".join([*_asks(won), f"{move}{why}", *_gaps(said), *_notes(said)])
+    move = f"{told.current} -> {told.replicas}" if told.replicas != told.current else f"stays at {told.current}"
+    why = f" ({_WHY[told.reason]})" if told.reason in _WHY else ""
+    asks = [*_asks(winner(told.said)), *_floors(told.floors)]
+    return "; ".join([*asks, f"{move}{why}", *_gaps(told.said), *_notes(told.said)])
+
+
+def winner_key(told: Told) -> str | None:
+    """Return what asked for most: a signal's key, or a floor's name if that asks for more than every signal."""
+    won = winner(told.said)
+    size = won.proposal if won is not None and won.proposal is not None else -1
+    floor = max(told.floors, key=lambda floor: floor.size, default=None)
+    if floor is not None and floor.size > size:
+        return floor.name
+    return won.signal.key if won else None
+
+
+def proposals(told: Told) -> tuple[Proposal, ...]:
+    """Return a row for every signal and every floor."""
+    floors = (Proposal(floor.name, "", floor.detail or "", floor.size, str(Stage.FRESH)) for floor in told.floors)
+    return (*(row_for(opinion) for opinion in told.said), *floors)
 
 
 def figure(milli: int) -> str:
@@ -70,6 +111,12 @@ def _asks(won: Opinion | None) -> list[str]:
     least = "at least " if isinstance(won.reading, AtLeast) else ""
     usage, target = figure(won.reading.milli), figure(won.target_milli)
     return [f"{won.signal.key} {least}{usage} / {target} per replica asks for {won.proposal}"]
+
+
+def _floors(floors: Sequence[Floor]) -> list[str]:
+    return [
+        f"{name} {detail} asks for {size}" if detail else f"{name} asks for {size}" for name, size, detail in floors
+    ]
 
 
 def _gaps(said: Sequence[Opinion]) -> list[str]:

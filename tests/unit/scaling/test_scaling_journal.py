@@ -59,7 +59,7 @@ def test_what_is_no_entry_is_refused() -> None:
 
 
 class Broken:
-    async def read(self, _now: object) -> object:
+    async def read(self, *_: object) -> object:
         raise PrometheusError(Problem.TIMEOUT, "no reply")
 
 
