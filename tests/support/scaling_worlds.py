@@ -26,22 +26,22 @@ failures = st.builds(NoData, st.sampled_from(Problem), st.just("why"))
 """Readings without any figure."""
 
 
+def complete(largest: int) -> st.SearchStrategy[Reading]:
+    """Complete readings of at most so many units."""
+    return st.integers(0, largest * 1000).map(Fresh)
+
+
 def readings(largest: int) -> st.SearchStrategy[Reading]:
     """Complete, partial and missing readings, of at most so many units."""
-    figures = st.integers(0, largest * 1000)
-    return st.one_of(
-        figures.map(Fresh),
-        figures.map(Fresh),
-        figures.map(lambda milli: AtLeast(milli, Problem.PARTIAL, "half")),
-        failures,
-    )
+    parts = st.integers(0, largest * 1000).map(lambda milli: AtLeast(milli, Problem.PARTIAL, "half"))
+    return st.one_of(complete(largest), complete(largest), parts, failures)
 
 
 @st.composite
 def loads(draw: st.DrawFn, signals: list[Signal]) -> Load:
-    """Draw a load, quiet or heavy as a whole, in which each reading of those signals is drawn by itself."""
-    weight = draw(st.sampled_from([0, 0, 5, 200]))
-    few, many = readings(weight), readings(15 * weight)
+    """Draw a load, quiet or heavy as a whole, complete or not, in which each reading is drawn by itself."""
+    weight, kind = draw(st.sampled_from([0, 0, 5, 200])), draw(st.sampled_from([complete, readings]))
+    few, many = kind(weight), kind(15 * weight)
     return Load(
         queued=draw(few),
         in_flight=draw(few),
