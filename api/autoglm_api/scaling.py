@@ -61,9 +61,10 @@ class Behavior(Model):
 
 
 DEFAULT_SIGNALS: Final = [
-    Signal(type=SignalType.QUEUED_QUERIES_PER_REPLICA, target="4"),
-    Signal(type=SignalType.CONCURRENCY, target="6"),
+    Signal(type=SignalType.TOKEN_DEMAND),
+    Signal(type=SignalType.CONCURRENCY),
 ]
+"""What a replica can do is learned, and until then the slots in use decide: nothing to set."""
 DEFAULT_BEHAVIOR: Final = {
     "scaleUp": {
         "stabilizationWindowSeconds": 0,

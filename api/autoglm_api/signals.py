@@ -54,7 +54,7 @@ def _needs(field: str, types: tuple[SignalType, ...], example: str) -> dict[str,
 
 
 _RULES: Final = rules(
-    _needs("target", COUNTED, '"4"'),
+    _needs("target", tuple(one for one in COUNTED if one is not SignalType.CONCURRENCY), '"4"'),
     _only("target", (*COUNTED, SignalType.TOKEN_DEMAND)),
     _only("targetPercent", SHARES),
     _needs("targetMilliseconds", LATENCIES, "200"),
@@ -95,7 +95,8 @@ class Signal(Model):
         PositiveQuantity | None,
         Field(
             description="Value per replica that the pool is sized for, greater than 0. For TokenDemand: tokens per "
-            "second that a replica is expected to do until that is learned."
+            "second that a replica is expected to do until that is learned. Concurrency without a target: 85 percent "
+            "of concurrencyPerReplica, and only queries in flight count."
         ),
     ] = None
     target_percent: Annotated[
@@ -135,7 +136,7 @@ class Signal(Model):
 
     @model_validator(mode="after")
     def _target_is_given(self) -> Self:
-        if self.type in COUNTED and self.target is None:
+        if self.type in COUNTED and self.type is not SignalType.CONCURRENCY and self.target is None:
             raise ValueError(f"{self.type} needs target")
         if self.type in LATENCIES and self.target_milliseconds is None:
             raise ValueError(f"{self.type} needs targetMilliseconds")

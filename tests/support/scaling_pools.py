@@ -2,12 +2,16 @@
 
 from typing import Any
 
-from autoglm_api.spec import Behavior, Scaling
+from autoglm_api.spec import Behavior, Scaling, Signal, SignalType
 from autoglm_operator.scaling.model import Load, PoolSnapshot
 from autoglm_operator.scaling.readings import Fresh, NoData, Problem, Reading
 
 NOTHING = NoData(Problem.MISSING, "no series")
 BLIND = Load(NOTHING, NOTHING)
+COUNTED = [
+    Signal(type=SignalType.QUEUED_QUERIES_PER_REPLICA, target="4"),
+    Signal(type=SignalType.CONCURRENCY, target="6"),
+]
 
 
 def fresh_load(queued: float = 0, in_flight: float = 0) -> Load:
@@ -26,7 +30,8 @@ def snapshot(current: int, load: Load, *, ready: int | None = None, rolling_out:
 
 
 def scaling(low: int, high: int, behavior: Behavior | None = None, **fields: Any) -> Scaling:
-    """Return bounds with the default signals (4 queued, 6 concurrent per replica)."""
+    """Return bounds with two signals without a model: 4 queued, 6 concurrent per replica."""
+    fields.setdefault("signals", COUNTED)
     if behavior is not None:
         fields["behavior"] = behavior
     return Scaling(min_replicas=low, max_replicas=high, **fields)

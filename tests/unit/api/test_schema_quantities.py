@@ -68,7 +68,7 @@ def test_defaults_of_a_parsed_spec() -> None:
     pool = _spec().pool("light")
     assert (pool.engine.backend, pool.engine.gpus_per_replica) == (Backend.ONNX_RUNTIME, 0)
     assert (pool.scaling.min_replicas, pool.scaling.max_replicas) == (1, 1)
-    assert [signal.type.value for signal in pool.scaling.signals] == ["QueuedQueriesPerReplica", "Concurrency"]
+    assert [signal.type.value for signal in pool.scaling.signals] == ["TokenDemand", "Concurrency"]
 
 
 def test_a_spec_survives_a_round_trip() -> None:
