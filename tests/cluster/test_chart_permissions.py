@@ -15,13 +15,14 @@ pytestmark = pytest.mark.cluster
 
 Permission = tuple[str, str, str]  # API group, resource, verb
 
-# Held so that they can be granted to gateways, asked for by an admission plugin that is off here, or for news that
-# repeats itself.
+# Held so that they can be granted to gateways, asked for by an admission plugin that is off here, for news that repeats
+# itself, or to mark the idlest of replicas that tell their load (test_operator_sizes).
 NOT_ASKED_HERE: frozenset[Permission] = frozenset(
     {
         ("events.k8s.io", "events", "patch"),
         ("", "configmaps", "get"),
         ("", "configmaps", "watch"),
+        ("", "pods", "patch"),
         *(("discovery.k8s.io", "endpointslices", verb) for verb in ("get", "list", "watch")),
         (names.GROUP, f"{names.PLURAL}/finalizers", "update"),
     }

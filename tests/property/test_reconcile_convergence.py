@@ -37,7 +37,8 @@ def histories(draw: st.DrawFn) -> list[tuple[dict[str, Any], int, bool, int]]:
 
 def _children(world: SimulatedKubernetes) -> dict[ChildRef, JSON]:
     """Return the world without the accidents of its making."""
-    return {ref: {**body, "metadata": {**body["metadata"], "uid": ""}} for ref, body in world.children.items()}
+    accidents = {"uid": "", "managedFields": []}
+    return {ref: {**body, "metadata": {**body["metadata"], **accidents}} for ref, body in world.children.items()}
 
 
 def _live_through(history: list[tuple[dict[str, Any], int, bool, int]]) -> tuple[SimulatedKubernetes, Status]:

@@ -125,14 +125,25 @@ def _change(deployment: Deployment, pool: Pool, observed: Observed) -> _Change |
     return None
 
 
+def sized_by_other(child: Child) -> bool:
+    """Tell whether a Deployment's replicas are not what the operator wrote.
+
+    What our writers applied, they own. What somebody else wrote through the scale subresource (`kubectl scale`) may
+    have no owner at all: the API server's Scale leaves a 0 out, and with it who wrote it and what comes after.
+    """
+    return not any(writer in _OURS for writer, _ in _writers(child))
+
+
 def foreign_writer(child: Child) -> tuple[str, str] | None:
     """Return the name and time of a field manager that is not ours and owns spec.replicas."""
+    return next((writer for writer in _writers(child) if writer[0] not in _OURS), None)
+
+
+def _writers(child: Child) -> Iterator[tuple[str, str]]:
     entries: list[JSON] = child.body["metadata"].get("managedFields") or []
     for entry in entries:
-        owned = (entry.get("fieldsV1") or {}).get("f:spec") or {}
-        if "f:replicas" in owned and entry.get("manager") not in _OURS:
-            return str(entry.get("manager")), str(entry.get("time", ""))
-    return None
+        if "f:replicas" in ((entry.get("fieldsV1") or {}).get("f:spec") or {}):
+            yield str(entry.get("manager")), str(entry.get("time", ""))
 
 
 def _deployments(deployment: Deployment, pool: Pool, observed: Observed) -> list[Child]:

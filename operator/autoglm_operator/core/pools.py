@@ -7,7 +7,7 @@ from autoglm_api import names
 from autoglm_api.spec import Mode, Pool
 from autoglm_api.status import ConditionType, PoolStatus, Reason
 from autoglm_operator.core import rollout
-from autoglm_operator.core.conflicts import conflict_of, foreign_writer
+from autoglm_operator.core.conflicts import conflict_of, sized_by_other
 from autoglm_operator.core.deployment import Deployment, condition
 from autoglm_operator.core.desired import Bounds, Past, bounds_of, desired_size, is_stopped
 from autoglm_operator.core.keys import ChildRef
@@ -126,7 +126,7 @@ def revision_states(deployment: Deployment, observed: Observed, pool: str) -> li
             revision,
             child.replicas,
             min(child.ready_replicas, _ready_pods(observed, pool, revision)),
-            foreign_writer(child) is not None,
+            sized_by_other(child),
         )
         for revision, child in found
         if child.ref.name == names.revision_name(deployment.name, pool, revision)

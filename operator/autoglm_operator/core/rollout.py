@@ -29,7 +29,7 @@ class RevisionState:
     ready: int
     """Replicas that answer."""
     foreign: bool = False
-    """Whether somebody else than the operator set its size."""
+    """Whether its size is not what the operator wrote."""
 
     @property
     def lasting(self) -> int:

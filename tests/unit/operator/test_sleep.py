@@ -8,9 +8,11 @@ import pytest
 from autoglm_api import names
 from autoglm_api.spec import Mode
 from autoglm_api.status import Condition, ConditionStatus, PoolStatus, Reason, Status
+from autoglm_operator.core.conflicts import sized_by_other
 from autoglm_operator.core.deployment import Pauses, condition
 from autoglm_operator.core.desired import Bounds, Past, bounds_of, desired_size
 from autoglm_operator.core.memory import Memory
+from autoglm_operator.core.observed import child_of
 from autoglm_operator.core.outcome import Apply, Outcome, Scale
 from autoglm_operator.core.pods import pod_of
 from autoglm_operator.core.rollout import RevisionState
@@ -207,3 +209,22 @@ def test_how_a_pool_rests(
 ) -> None:
     seen = [pod_of(pod) for pod in pods]
     assert rest_of(sizing, before, seen, 120, NOW + timedelta(seconds=seconds)) is rest
+
+
+@pytest.mark.parametrize(
+    ("replicas", "owners", "foreign"),
+    [
+        (0, [names.FIELD_MANAGER_SCALE], False),
+        (0, [names.FIELD_MANAGER], False),  # created asleep
+        (0, [], True),  # kubectl scale --replicas=0
+        (0, ["kubectl-patch"], True),
+        (2, ["kubectl"], True),
+        (2, [], True),  # kubectl scale after that
+        (2, ["kubectl", names.FIELD_MANAGER_SCALE], False),  # both wrote the same
+    ],
+)
+def test_a_size_without_our_writer_is_somebody_elses(replicas: int, owners: list[str], *, foreign: bool) -> None:
+    fields = [{"manager": owner, "fieldsV1": {"f:spec": {"f:replicas": {}}}} for owner in owners]
+    metadata = {"name": "shop-light-0", "uid": "u", "managedFields": fields}
+    body = {"kind": "Deployment", "metadata": metadata, "spec": {"replicas": replicas}}
+    assert sized_by_other(child_of("", body)) is foreign
