@@ -1,5 +1,6 @@
 """The replicas of a pool as counts: asked for, waiting for room, starting, ready, draining."""
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -76,11 +77,10 @@ class Fleet:
         count, self.became_ready = self.became_ready, 0
         return count
 
-    def drained(self) -> None:
-        """Let one draining replica go: its last query has ended."""
-        batch = self._draining.popleft()
-        if batch.size > 1:
-            self._draining.appendleft(batch._replace(size=batch.size - 1))
+    def drained_to(self, count: int) -> None:
+        """Leave only so many draining replicas: the queries of the others have ended."""
+        if sum(batch.size for batch in self._draining) > count:
+            self._draining = deque([Batch(math.inf, count)] if count else [])
 
     def _place(self, count: int, now: float) -> None:
         room = count if self.quota is None else min(count, max(0, self.quota - self.held))

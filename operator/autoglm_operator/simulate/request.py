@@ -157,6 +157,7 @@ class Requests:
             self._plan(self._replicas[self._made])
         while len(self._replicas) > self.fleet.ready:
             self._drain(min(self._replicas.values(), key=lambda one: (one.load, one.number)))
+        self.fleet.drained_to(len(self._draining))
         self._dispatch(float(now))
 
     def _drain(self, replica: Replica) -> None:
@@ -167,7 +168,7 @@ class Requests:
 
     def _remove(self, number: int) -> None:
         self._served += self._draining.pop(number).take_served()
-        self.fleet.drained()
+        self.fleet.drained_to(len(self._draining))
 
     def _return_to_queue(self, queries: list[int], now: int) -> None:
         for query in reversed(queries):

@@ -63,9 +63,9 @@ class Queries:
     output_tokens: Floats
 
     def rates(self, seconds: int | None = None) -> Rates:
-        """Return what arrives in each second; `seconds` is the length (default: up to the last query)."""
+        """Return what arrives in each second; `seconds` is the length (default: up to the latest query)."""
         index = self.at.astype(np.int64)
-        length = seconds or int(index[-1]) + 1
+        length = seconds or int(index.max()) + 1
         tokens = self.prompt_tokens + self.output_tokens
         return Rates(
             np.bincount(index, minlength=length).astype(np.float64)[:length],
