@@ -115,9 +115,13 @@ def installable(control_plane: Cluster) -> Cluster:
 
 def await_kind(cluster: Cluster, crd_name: str) -> None:
     """Return once a definition is established; `kubectl wait` fails where it has no conditions at all yet."""
-    established = '{.status.conditions[?(@.type=="Established")].status}'
-    ask = ("get", "crd", crd_name, "-o", f"jsonpath={established}")
-    eventually(lambda: cluster.kubectl(*ask) == "True", 10, lambda: crd_name)
+
+    def established() -> bool:
+        found = json.loads(cluster.kubectl("get", "crd", crd_name, "-o", "json"))
+        conditions = found.get("status", {}).get("conditions") or ()
+        return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
+
+    eventually(established, 10, lambda: crd_name)
 
 
 def binding_of(kind: str, user: str) -> dict[str, Any]:
