@@ -272,7 +272,8 @@ def _by_signals_alone(case: _Case) -> int:
 
 
 def _told(case: _Case, verdict: _Verdict) -> PoolDecision:
-    told = Told(case.said, _floors(case), case.current, verdict.replicas, verdict.reason)
+    problems = case.schedule.problems
+    told = Told(case.said, _floors(case), case.current, verdict.replicas, verdict.reason, problems)
     return PoolDecision(
         replicas=verdict.replicas,
         reason=verdict.reason,

@@ -48,6 +48,8 @@ class Told(NamedTuple):
     current: int
     replicas: int
     reason: Reason
+    problems: Sequence[str] = ()
+    """What is wrong with the spec, in sentences."""
 
 
 def because(told: Told) -> str:
@@ -59,7 +61,7 @@ def because(told: Told) -> str:
     move = f"{told.current} -> {told.replicas}" if told.replicas != told.current else f"stays at {told.current}"
     why = f" ({_WHY[told.reason]})" if told.reason in _WHY else ""
     asks = [*_asks(winner(told.said)), *_floors(told.floors)]
-    return "; ".join([*asks, f"{move}{why}", *_gaps(told.said), *_notes(told.said)])
+    return "; ".join([*asks, f"{move}{why}", *_gaps(told.said), *_notes(told.said), *told.problems])
 
 
 def winner_key(told: Told) -> str | None:

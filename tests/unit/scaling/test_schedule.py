@@ -4,8 +4,9 @@ from typing import Any
 import pytest
 
 from autoglm_api.spec import Scaling
+from autoglm_operator.scaling.decide import PoolState, decide
 from autoglm_operator.scaling.schedule import next_start, problems, scheduled
-from support.scaling_pools import scaling
+from support.scaling_pools import fresh_load, scaling, snapshot
 
 
 def windows(*schedules: dict[str, Any], low: int = 1, high: int = 10) -> Scaling:
@@ -136,3 +137,11 @@ def test_next_start() -> None:
 
 def test_no_start_within_a_week() -> None:
     assert next_start(windows({**DAY, "dates": ["11-11"]}), utc("2026-01-05T08:00")) is None
+
+
+def test_a_decision_tells_what_is_wrong_with_a_schedule() -> None:
+    now = utc("2026-01-05T12:00")
+    odd = windows({**DAY, "timeZone": "Mars/Phobos"})
+    decision, _ = decide(snapshot(1, fresh_load()), odd, PoolState(), now)
+    assert 'schedule w: "Mars/Phobos" is no time zone' in decision.message
+    assert decision.replicas == 1
