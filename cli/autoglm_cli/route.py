@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from autoglm_cli.outcomes import Outcome, OutcomesError, read_outcomes
+from autoglm_gateway.features import Asked, see
+from autoglm_gateway.score import Scorer
 from autoglm_gateway.weights import DEFAULT, BrokenWeightsError, Weights, parse_weights
 
 app = typer.Typer(no_args_is_help=True, help="Routing by complexity: train weights, measure them.")
@@ -95,13 +97,29 @@ def train(
     _print(figures | {"held_out": held_out}, held_out, output)
 
 
+@app.command()
+def score(
+    text: Annotated[str, typer.Argument(help="A question, as a user would send it.")],
+    weights: Annotated[
+        Path | None, typer.Option("--weights", "-w", help="Weights; otherwise the shipped ones.")
+    ] = None,
+) -> None:
+    """Show the score of one question and what it comes from."""
+    chosen = DEFAULT if weights is None else _weights(weights)
+    asked = Asked(text, len(text))
+    _console.print(f"score {Scorer(chosen).score(asked):.1f} of 100; 50 is the boundary", highlight=False)
+    table = Table("feature", "value", "weight")
+    for name, value in see(asked).features._asdict().items():
+        table.add_row(name, f"{value:.3f}", f"{chosen.features.get(name, 0.0):g}")
+    _console.print(table)
+
+
 def _measured(outcomes: list[Outcome], weights: Weights) -> dict[str, Any]:
     _need_extra()
     import numpy as np  # noqa: PLC0415 - the other commands do without
 
     from autoglm_cli import quality  # noqa: PLC0415
     from autoglm_cli.training import asked_by  # noqa: PLC0415
-    from autoglm_gateway.score import Scorer  # noqa: PLC0415
 
     scorer = Scorer(weights)
     scores = np.array([scorer.score(asked_by(outcome)) for outcome in outcomes])

@@ -88,10 +88,13 @@ class Seen(NamedTuple):
     features: Features
 
 
-def see(asked: Asked) -> Seen:
-    """Return what there is to score; cost is linear in the text, up to a bound."""
+def see(asked: Asked, *, every_word: bool = True) -> Seen:
+    """Return what there is to score; cost is linear in the text, up to a bound.
+
+    Without `every_word` the words are only those that features need, which is faster outside ASCII.
+    """
     text = asked.text[-_SEARCHED_CHARS:].lower()
-    words = words_of(text)
+    words = words_of(text) if every_word else _latin_words(text)
     known = _KNOWN.intersection(words)
     negations = log(1 + len(known & NEGATIONS))
     chars = len(asked.text) + _around_chars(asked, text)
@@ -106,9 +109,11 @@ def see(asked: Asked) -> Seen:
 
 def words_of(text: str) -> list[str]:
     """Return the words of a text in lower case, in order; a Chinese character is a word of its own."""
-    if text.isascii():
-        return text.encode().translate(_LETTERS_ONLY).decode().split()
-    return _WORD.findall(text)
+    return _latin_words(text) if text.isascii() else _WORD.findall(text)
+
+
+def _latin_words(text: str) -> list[str]:
+    return text.encode("ascii", "replace").translate(_LETTERS_ONLY).decode().split()
 
 
 def _numbers_in(text: str) -> int:

@@ -62,7 +62,7 @@ class Scorer:
 
     def score(self, asked: Asked) -> float:
         """Return the gain to expect of the large model, 0 to 100; 50 is the boundary the weights were made with."""
-        words, features = see(asked)
+        words, features = see(asked, every_word=bool(self._table))
         logit = self.weights.bias
         for place, value in self._used:
             logit += value * features[place]

@@ -96,6 +96,12 @@ def test_what_cannot_be_measured_is_said_in_a_sentence(tmp_path: Path, rows: lis
     assert sentence in " ".join(run("eval", file, code=1).split())
 
 
+def test_the_score_of_one_question_is_shown_with_what_it_comes_from() -> None:
+    printed = run("score", "What is the total of 3 lamps and 2 mugs?")
+    assert float(printed.split()[1]) > 50
+    assert "numbers" in printed
+
+
 def test_weights_that_are_none_are_refused(files: tuple[Path, Path]) -> None:
     assert "holds no weights" in " ".join(run("eval", files[1], "--weights", files[0], code=1).split())
 
