@@ -89,9 +89,9 @@ def test_a_warning_makes_every_figure_a_lower_bound() -> None:
     assert load.queued == AtLeast(5000, Problem.PARTIAL, "Prometheus warns: a store did not answer")
 
 
-@pytest.mark.parametrize("rows", [[], gateway_rows(pool="large")])
-def test_a_pool_that_nobody_reports_has_no_data(rows: list[Any]) -> None:
-    load = load_of(vector(rows))
+@pytest.mark.parametrize("others", [(), ("large",)])
+def test_a_pool_that_nobody_reports_has_no_data(others: tuple[str, ...]) -> None:
+    load = load_of(vector([one for pool in others for one in gateway_rows(pool=pool)]))
     assert (problem_of(load.queued), problem_of(load.in_flight)) == (Problem.MISSING, Problem.MISSING)
 
 
@@ -135,4 +135,4 @@ def test_a_malformed_reply_is_refused_as_a_whole(body: bytes, problem: Problem) 
 
 
 def test_the_query_covers_all_resources_at_once() -> None:
-    assert len(gateway_load_query()) < 1500
+    assert len(gateway_load_query()) < 3000

@@ -13,6 +13,7 @@ from autoglm_operator.shell.prometheus.reply import Row
 from autoglm_operator.shell.prometheus.wanted import Kind
 
 SHARES: Final = frozenset({Kind.KV_CACHE, Kind.GPU_UTILIZATION, Kind.GPU_MEMORY})
+_PARTS: Final = {part.value: part for part in Part}
 LARGEST_PERCENT: Final = 100.0
 LARGEST_MILLISECONDS: Final = 3_600_000.0
 
@@ -32,10 +33,10 @@ def parts_of(rows: Iterable[Row]) -> dict[PoolKey, dict[Part, tuple[str, ...]]]:
     found: dict[PoolKey, dict[Part, tuple[str, ...]]] = {}
     for row in rows:
         try:
-            part = Part(row.labels[SERIES_LABEL])
+            part = _PARTS[row.labels[SERIES_LABEL]]
             key = ObjectKey(row.labels[names.SERIES_LABEL_NAMESPACE], row.labels[names.SERIES_LABEL_DEPLOYMENT])
             pool = PoolKey(key, row.labels[names.SERIES_LABEL_POOL])
-        except (KeyError, ValueError):
+        except KeyError:
             continue
         values = found.setdefault(pool, {})
         values[part] = (*values.get(part, ()), row.sample.value)
