@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from autoglm_api.status import Status
 from autoglm_operator.core.children import DEPLOYMENT
 from autoglm_operator.core.keys import JSON, ChildRef
+from autoglm_operator.core.pool_scale import POOL_SCALE
 from autoglm_operator.core.rollout import surge_of
 from support.manifests import changed, two_pools
 from support.simulated_kubernetes import SimulatedKubernetes, converge, revision_of, step
@@ -20,7 +21,8 @@ def manifests(draw: st.DrawFn) -> dict[str, Any]:
     manifest = changed(two_pools(), "spec.gateway", {"replicas": draw(st.integers(1, 3))})
     for pool in ("light", "large"):
         smallest = draw(st.integers(1, 4))
-        scaling = {"minReplicas": smallest, "maxReplicas": draw(st.integers(smallest, 6))}
+        mode = draw(st.sampled_from(["Internal", "External"]))
+        scaling = {"mode": mode, "minReplicas": smallest, "maxReplicas": draw(st.integers(smallest, 6))}
         manifest = changed(manifest, f"spec.{pool}.scaling", scaling)
         manifest = changed(manifest, f"spec.{pool}.template", {"image": draw(st.sampled_from(["a:1", "a:2", "a:3"]))})
     if draw(st.booleans()):
@@ -64,10 +66,13 @@ def test_every_history_ends_in_the_world_of_a_fresh_start(history: Any, manifest
     assert _without_sizes(_children(lived)) == _without_sizes(_children(fresh))
 
 
+_SIZED = (DEPLOYMENT, POOL_SCALE)
+
+
 def _without_sizes(children: dict[ChildRef, JSON]) -> dict[ChildRef, JSON]:
     """Leave replicas out: a pool may keep a larger size that it once had, within its bounds."""
     return {
-        ref: {**body, "spec": {**body["spec"], "replicas": None}, "status": {}} if ref.kind == DEPLOYMENT else body
+        ref: {**body, "spec": {**body["spec"], "replicas": None}, "status": {}} if ref.kind in _SIZED else body
         for ref, body in children.items()
     }
 

@@ -42,7 +42,7 @@ def registry(wake: Wake, wake_target: WakeTarget) -> kopf.OperatorRegistry:
     for resource in (*CHILDREN.values(), PODS):
         kopf.on.event(resource.group, resource.version, resource.plural, registry=handlers)(_of_owner(wake))
     kopf.on.event(AUTOSCALERS.group, AUTOSCALERS.version, AUTOSCALERS.plural, registry=handlers)(
-        _of_autoscaler(wake_target)
+        autoscaler_handler(wake_target)
     )
     return handlers
 
@@ -91,7 +91,7 @@ def _of_owner(wake: Wake) -> Callable[..., Any]:
     return child_changed
 
 
-def _of_autoscaler(wake_target: WakeTarget) -> Callable[..., Any]:
+def autoscaler_handler(wake_target: WakeTarget) -> Callable[..., Any]:
     """Return a handler that wakes when an HPA comes, goes or gets another target, but not when its figures change."""
     targets: dict[str, str] = {}
 
