@@ -10,6 +10,7 @@ from kubernetes.aio import client
 from kubernetes.aio.config import load_kube_config
 
 from autoglm_api import names
+from autoglm_api.routing import Routing, WeightsRef
 from autoglm_gateway.balance import Address
 from autoglm_gateway.cluster import follow_cluster
 from autoglm_gateway.fleet import Fleet
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.cluster
 NAMESPACE = "gateway-follow"
 USER = "gateway-under-test"
 CONFIG_MAP = names.gateway_name(DEPLOYMENT)
+WEIGHTS = "my-weights"
 
 
 def rights() -> str:
@@ -30,7 +32,7 @@ def rights() -> str:
         {
             "apiGroups": [""],
             "resources": ["configmaps"],
-            "resourceNames": [CONFIG_MAP],
+            "resourceNames": [CONFIG_MAP, WEIGHTS],
             "verbs": ["get", "list", "watch"],
         },
         {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["get", "list", "watch"]},
@@ -53,6 +55,12 @@ def config_map(**settings: Any) -> str:
     data = {names.GATEWAY_CONFIG_KEY: json.dumps(config(**settings).to_json())}
     metadata = {"name": CONFIG_MAP, "namespace": NAMESPACE}
     return json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+
+
+def weights(text: str) -> str:
+    """The ConfigMap with routing weights."""
+    metadata = {"name": WEIGHTS, "namespace": NAMESPACE}
+    return json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"weights.json": text}})
 
 
 def endpoint_slice(name: str, labels: dict[str, str], hosts: list[str]) -> str:
@@ -84,7 +92,8 @@ async def test_configuration_and_endpoints_are_followed(control_plane: Cluster) 
     async def access(configuration: client.Configuration) -> None:
         await load_kube_config(config_file=str(kubeconfig), client_configuration=configuration)
 
-    fleet = Fleet()
+    weighed: list[str | None] = []
+    fleet = Fleet(weighed=lambda _where, text: weighed.append(text))
     following = asyncio.create_task(
         follow_cluster(fleet, namespace=NAMESPACE, deployment=DEPLOYMENT, config_map=CONFIG_MAP, load_access=access)
     )
@@ -97,6 +106,11 @@ async def test_configuration_and_endpoints_are_followed(control_plane: Cluster) 
     assert light._replicas[Address("10.9.0.1", names.WORKER_PORT)].revision == "r1"
     await apply(config_map(max_queries=7))
     await seen(lambda: light.max_queries == 7)
+    await apply(config_map(routing=Routing(weights_config_map_ref=WeightsRef(name=WEIGHTS))))
+    await seen(lambda: weighed == [None])
+    await apply(weights("1"))
+    await apply(weights("2"))
+    await seen(lambda: weighed[-1] == "2")
     await asyncio.to_thread(control_plane.kubectl, "-n", NAMESPACE, "delete", "endpointslice", "light-1")
     await seen(lambda: light.ready_replicas == 0)
     assert not following.done()
