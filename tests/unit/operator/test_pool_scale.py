@@ -89,6 +89,24 @@ def test_a_size_of_the_scaling_engine_does_not_count(world: SimulatedKubernetes)
     assert outcome.pools["light"].sizing.asked == 2
 
 
+def test_a_deleted_object_comes_back_with_the_size_that_the_pool_has(world: SimulatedKubernetes) -> None:
+    status = converge(world, _manifest())
+    world.delete(SCALE)
+    memory = Memory().decided("light", PoolDecision(6, Reason.AS_EXPECTED, "Concurrency", "", True, None, NOW))
+    world.perform(step(world, _manifest(), status, memory)[0].actions)
+    assert world.children[SCALE]["spec"] == {"replicas": 2}
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_an_operator_that_died_before_it_gave_the_first_size_gives_it_later(
+    world: SimulatedKubernetes, size: int
+) -> None:
+    status = converge(world, _manifest(smallest=size))
+    del world.children[SCALE]["spec"]["replicas"]
+    converge(world, _manifest(smallest=size), status)
+    assert world.children[SCALE]["spec"] == {"replicas": size}
+
+
 def test_a_pool_may_sleep_when_its_bounds_allow(world: SimulatedKubernetes) -> None:
     status = converge(world, _manifest(smallest=0))
     _ask(world, 0)
