@@ -1,13 +1,15 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoglm_api.spec import Behavior
+from autoglm_api.spec import Behavior, Signal
 from autoglm_operator.scaling.behavior import Bounds, carried_out, normalize
 from autoglm_operator.scaling.decide import PoolState, decide
 from autoglm_operator.scaling.history import History, seeded
+from autoglm_operator.scaling.journal import Entry, entry_of, line_for, replay
 from autoglm_operator.scaling.model import Load, PoolSnapshot
 from autoglm_operator.scaling.readings import AtLeast, Fresh, NoData, Problem
 from support.scaling_pools import BLIND, fresh_load, scaling, snapshot
@@ -96,6 +98,56 @@ def test_more_load_never_means_fewer_replicas(
         for milli in sorted((one, other))
     )
     assert less <= more
+
+
+tokens = st.integers(0, 30_000_000)
+DEMAND = [Signal(type="TokenDemand", target="1000"), Signal(type="Concurrency")]
+
+
+def token_load(offered: int, queued: int, in_flight: int) -> Load:
+    return Load(Fresh(0), Fresh(in_flight), Fresh(queued), Fresh(offered), Fresh(offered), Fresh(offered))
+
+
+token_loads = st.builds(token_load, tokens, tokens, figures)
+
+
+@FEW
+@given(ranges, behaviors, st.data(), st.lists(token_loads, max_size=40), token_loads, token_loads)
+def test_more_tokens_never_mean_fewer_replicas_whatever_the_past(
+    bounds: Bounds, rules: Behavior, data: st.DataObject, past: list[Load], one: Load, other: Load
+) -> None:
+    current, state = data.draw(st.integers(*bounds)), PoolState()
+    asked = scaling(*bounds, rules, signals=DEMAND)
+    for second, load in enumerate(past):
+        _, state = decide(snapshot(current, load), asked, state, at(15 * second))
+    low, high = (
+        token_load(*(choose(a, b) for a, b in zip(parts(one), parts(other), strict=True))) for choose in (min, max)
+    )
+    # What a replica is seen to serve is no load: more of it may well mean fewer replicas.
+    high = replace(high, served_tokens=low.served_tokens)
+    now = at(15 * len(past))
+    less, more = (decide(snapshot(current, load), asked, state, now)[0].replicas for load in (low, high))
+    assert less <= more
+
+
+def parts(load: Load) -> list[int]:
+    readings = (load.offered_tokens, load.queued_tokens, load.in_flight)
+    return [reading.milli for reading in readings if isinstance(reading, Fresh)]
+
+
+@FEW
+@given(ranges, behaviors, st.data(), st.lists(st.one_of(loads, token_loads), min_size=1, max_size=20))
+def test_a_journal_replays_to_the_same_decisions(
+    bounds: Bounds, rules: Behavior, data: st.DataObject, past: list[Load]
+) -> None:
+    current, state, entries = data.draw(st.integers(*bounds)), PoolState(), list[Entry]()
+    asked = scaling(*bounds, rules, signals=DEMAND)
+    for second, load in enumerate(past):
+        pool = snapshot(current, load)
+        decision, state = decide(pool, asked, state, at(15 * second))
+        entries.append(entry_of(line_for(Entry("a/b/c", asked, pool, decision))))
+        current = decision.replicas
+    assert [again.decision for again in replay(entries)] == [entry.decision for entry in entries]
 
 
 def sizes_over_time(current: int, rules: Behavior, asked: Sequence[int]) -> list[int]:

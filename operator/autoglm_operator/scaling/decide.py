@@ -211,7 +211,8 @@ def _proposal(case: _Case) -> tuple[int, Reason | None]:
     fallback = case.scaling.fallback
     if case.stages == {Stage.LOST}:
         return fallback_size(fallback, case.current, *case.bounds), Reason.METRICS_FALLBACK
-    least = held_size(fallback, case.current, *case.bounds) if Stage.FRESH not in case.stages else case.current
+    blind = case.stages <= {Stage.HELD, Stage.LOST}
+    least = held_size(fallback, case.current, *case.bounds) if blind else case.current
     return max(case.asked, least), Reason.METRICS_MISSING
 
 

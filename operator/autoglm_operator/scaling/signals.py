@@ -5,7 +5,8 @@
 | TokenDemand                                        | the fewest replicas that carry the demand, see `demand`  |
 | QueuedQueriesPerReplica, Concurrency, Prometheus,  | AverageValue of autoscaling/v2                           |
 | KafkaLag                                           |                                                          |
-| Concurrency without a target                       | slots in use at 85 %; what waits is TokenDemand's matter |
+| Concurrency without a target                       | slots in use at 85 %; what waits only as long as         |
+|                                                    | TokenDemand does not know a replica's capacity           |
 | KVCacheUse, GPUMemory (KVBlocks), GPUUtilization   | ready * use / target; more only after two windows        |
 | GPUMemory (Device)                                 | the same, and only ever more                             |
 | FirstTokenLatency, PerTokenLatency                 | a step more after two windows; only ever more            |
@@ -172,11 +173,10 @@ def _average_value(signal: Signal, load: Load, pool: Pool) -> Opinion:
 
 def _slots(signal: Signal, load: Load, pool: Pool) -> Opinion:
     target = round((pool.concurrency or _UNKNOWN_SLOTS) * 1000 * SLOT_SHARE)
-    # What waits is no use of slots, but it must be known: a pool whose queue is unknown must not shrink.
-    reading = load.in_flight
-    if isinstance(reading, Fresh) and not isinstance(load.queued, Fresh):
-        reading = AtLeast(reading.milli, load.queued.problem, load.queued.detail)
-    fits = 0 if isinstance(reading, NoData) else math.ceil(reading.milli / target)
+    reading = total(load.queued, load.in_flight)
+    if pool.capacity is not None and isinstance(reading, Fresh):
+        reading = load.in_flight  # what waits is TokenDemand's matter, which knows how fast it will be worked off
+    fits = 0 if isinstance(load.in_flight, NoData) else math.ceil(load.in_flight.milli / target)
     return Opinion(signal, target, reading, _proposal(reading, target, pool), fits=fits)
 
 

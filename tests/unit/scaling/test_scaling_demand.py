@@ -1,0 +1,112 @@
+import pytest
+
+from autoglm_operator.scaling.demand import (
+    DRAIN_SECONDS,
+    ENOUGH,
+    MEMORY,
+    SPACING,
+    UNKNOWN_SHARE,
+    DemandState,
+    Need,
+    Supply,
+    need,
+    remembered,
+    size_for,
+)
+from autoglm_operator.scaling.model import NOT_READ, Load
+from autoglm_operator.scaling.readings import AtLeast, Fresh, Problem, Reading
+from support.scaling_times import at
+
+MU = 1_000_000
+STEP = int(SPACING.total_seconds())
+
+
+def tokens(offered: Reading, *, now: float | None = None, queued: Reading = Fresh(0)) -> Load:  # noqa: B008 - frozen
+    short = NOT_READ if now is None else Fresh(round(now * 1000))
+    return Load(NOT_READ, NOT_READ, queued_tokens=queued, offered_tokens=offered, offered_tokens_now=short)
+
+
+def per_second(rate: float) -> Fresh:
+    return Fresh(round(rate * 1000))
+
+
+def past(*rates: float) -> DemandState:
+    state = DemandState()
+    for index, rate in enumerate(rates):
+        state = remembered(state, tokens(per_second(rate), now=rate), at(index * STEP))
+    return state
+
+
+def needed(state: DemandState, rate: float, *, queued: float = 0, ready: int = 10, starting: int = 0) -> Need:
+    load = tokens(per_second(rate), queued=per_second(queued))
+    found = need(load, state, Supply(ready, starting, 30.0), MU)
+    assert found is not None
+    return found
+
+
+def test_nothing_known_needs_nothing() -> None:
+    assert need(tokens(NOT_READ), DemandState(), Supply(1, 0, 30.0), MU) is None
+
+
+def test_a_short_past_gets_a_flat_margin() -> None:
+    assert needed(DemandState(), 4000).margin == UNKNOWN_SHARE * 4_000_000
+
+
+def test_a_steady_past_earns_no_margin() -> None:
+    assert needed(past(*[4000] * 20), 4000).margin == 0
+
+
+def test_the_margin_covers_what_the_rate_usually_rose_within_a_startup_time() -> None:
+    ramp = past(*range(4000, 8000, 200))
+    assert needed(ramp, 8000).margin == 400_000  # 200 per 15 s, 30 s to start
+
+
+def test_a_rise_to_the_level_of_today_promises_no_other() -> None:
+    shifted = past(*[1000] * 10, *[8000] * 10)
+    assert needed(shifted, 8000).margin == 0
+    assert needed(shifted, 1000).caution == 7_000_000
+
+
+def test_short_bursts_beyond_what_full_use_absorbs_widen_the_margin() -> None:
+    state = DemandState()
+    for index in range(20):
+        state = remembered(state, tokens(per_second(4000), now=4000 + 2000 * (-1) ** index), at(index * STEP))
+    asked = needed(state, 4000)
+    assert 3_000_000 < asked.margin <= asked.caution
+
+
+@pytest.mark.parametrize(
+    ("queued", "ready", "starting", "left"),
+    [
+        (0, 1, 0, 0),
+        (30_000, 10, 0, 0),  # ten replicas work it off while another would start
+        (600_000, 5, 0, 570_000),  # 4000 in and 5000 out in each of 30 s
+        (600_000, 0, 10, 570_000),  # what starts serves half of the time
+        (600_000, 1, 0, 690_000),
+    ],
+)
+def test_what_waits_counts_as_far_as_the_pool_cannot_work_it_off(
+    queued: float, ready: int, starting: int, left: int
+) -> None:
+    found = needed(DemandState(), 4000, queued=queued, ready=ready, starting=starting)
+    assert found.backlog == left * 1000 / DRAIN_SECONDS
+
+
+def test_part_of_the_load_needs_at_least_its_part() -> None:
+    part = AtLeast(5_000_000, Problem.PARTIAL, "half")
+    found = need(tokens(part), past(*[5000] * 20), Supply(9, 0, 30.0), MU)
+    assert found is not None
+    assert found.milli == 5_000_000
+    assert remembered(DemandState(), tokens(part), at(0)) == DemandState()
+
+
+@pytest.mark.parametrize(("rate", "share", "size"), [(8.5, 0.85, 10), (8.501, 0.85, 11), (0, 0.85, 0), (7, 0.7, 10)])
+def test_the_fewest_replicas_that_carry_a_rate(rate: float, share: float, size: int) -> None:
+    assert size_for(round(rate * 1_000_000), MU, share) == size
+
+
+def test_the_memory_is_bounded_and_spaced() -> None:
+    state = DemandState()
+    for second in range(0, 10_000, 5):
+        state = remembered(state, tokens(per_second(100)), at(second))
+    assert ENOUGH < len(state.levels) <= MEMORY / SPACING + 1
