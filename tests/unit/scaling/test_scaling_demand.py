@@ -110,3 +110,15 @@ def test_the_memory_is_bounded_and_spaced() -> None:
     for second in range(0, 10_000, 5):
         state = remembered(state, tokens(per_second(100)), at(second))
     assert ENOUGH < len(state.levels) <= MEMORY / SPACING + 1
+
+
+@pytest.mark.parametrize(
+    "rates",
+    [[1000] * 10 + [8000] * 10, [*range(1000, 9000, 400)], [1000, 1000, 1000, 6000] * 6, [8000] * 10 + [900] * 10],
+)
+def test_more_load_never_means_a_smaller_need(rates: list[int]) -> None:
+    state = past(*rates)
+    needs = [needed(state, rate) for rate in range(200, 15_000, 50)]
+    assert [one.milli for one in needs] == sorted(one.milli for one in needs)
+    cautious = [one.level + one.caution for one in needs]
+    assert cautious == sorted(cautious)
