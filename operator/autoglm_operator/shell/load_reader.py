@@ -10,7 +10,7 @@ from autoglm_api.spec import Mode
 from autoglm_operator.core.keys import ObjectKey
 from autoglm_operator.scaling.model import Load, PoolTarget
 from autoglm_operator.scaling.readings import NoData
-from autoglm_operator.shell.loads import is_known, merged, unread, waits
+from autoglm_operator.shell.loads import is_called, is_known, merged, unread
 from autoglm_operator.shell.prometheus import PoolKey, PrometheusError, Telemetry, Wanted, wanted_by
 from autoglm_operator.shell.share import Share, share_of
 
@@ -79,7 +79,7 @@ class LoadReader:
         found: dict[ObjectKey, Mapping[str, Load]] = {}
         for key, loads in (await self._ask_directly(sleeping, WAKE_SECONDS)).items():
             asleep = {pool: load for pool, load in loads.items() if may_wake(targets[key][pool])}
-            if any(map(waits, asleep.values())):
+            if any(map(is_called, asleep.values())):
                 found[key] = asleep
         return found
 

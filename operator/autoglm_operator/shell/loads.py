@@ -18,9 +18,9 @@ def is_known(load: Load) -> bool:
     return all(isinstance(getattr(load, figure), Fresh) for figure in _FIGURES)
 
 
-def waits(load: Load) -> bool:
-    """Tell whether a query is known to wait."""
-    return not isinstance(load.queued, NoData) and load.queued.milli > 0
+def is_called(load: Load) -> bool:
+    """Tell whether a query is known to wait, or to have come and been taken by another class (spillover)."""
+    return any(not isinstance(one, NoData) and one.milli > 0 for one in (load.queued, load.offered_tokens))
 
 
 def merged(first: Load, second: Load) -> Load:

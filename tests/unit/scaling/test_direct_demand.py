@@ -7,7 +7,7 @@ from autoglm_api.spec import QueryClass
 from autoglm_operator.scaling.model import Load, PoolTarget
 from autoglm_operator.scaling.readings import AtLeast, Fresh, NoData, Problem, Reading
 from autoglm_operator.shell.demand import Gateway, Rate, load_of
-from autoglm_operator.shell.loads import is_known, merged, unread, waits
+from autoglm_operator.shell.loads import is_called, is_known, merged, unread
 from autoglm_operator.shell.share import ALL, Share, share_of
 from support.scaling_pools import NOTHING, fresh_load, scaling
 
@@ -124,7 +124,13 @@ def test_an_unread_load_knows_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("load", "does"), [(fresh_load(1), True), (fresh_load(0), False), (Load(SILENT, SILENT), False)]
+    ("load", "does"),
+    [
+        (fresh_load(1), True),
+        (fresh_load(0), False),
+        (Load(SILENT, SILENT), False),
+        (Load(SILENT, SILENT, offered_tokens=Fresh(1)), True),
+    ],
 )
-def test_who_waits(load: Load, *, does: bool) -> None:
-    assert waits(load) is does
+def test_who_calls(load: Load, *, does: bool) -> None:
+    assert is_called(load) is does
