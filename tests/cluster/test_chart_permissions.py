@@ -67,7 +67,7 @@ def _asked(cluster: Cluster) -> Iterator[Permission]:
 def _permissions(verb: str, target: dict[str, str]) -> Iterator[Permission]:
     below = f"/{target['subresource']}" if "subresource" in target else ""
     yield target.get("apiGroup", ""), target["resource"] + below, verb
-    if verb == "patch" and not below and target["resource"] != "events":
+    if verb == "patch" and not below and target["resource"] not in ("events", "pods"):
         yield target.get("apiGroup", ""), target["resource"], "create"  # a server-side apply that creates needs both
 
 

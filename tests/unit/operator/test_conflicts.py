@@ -56,7 +56,7 @@ class Town:
         body = self.world.children[self.worker]
         body["spec"]["replicas"] = size
         body["metadata"]["generation"] = body["metadata"].get("generation", 1) + 1
-        owned = {"f:spec": {"f:replicas": {}}}
+        owned: dict[str, Any] = {"f:spec": {"f:replicas": {}}}
         body["metadata"]["managedFields"] = [{"manager": "kubectl", "fieldsV1": owned, "time": "t"}]
 
     def autoscale(self, target: ChildRef, kind: str = "HorizontalPodAutoscaler") -> None:
