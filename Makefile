@@ -89,6 +89,10 @@ bench: venv ## Side-by-side measurements against peers (prints ratios; never par
 bench-scaling: venv ## Our scaling beside published rules on all traces (BENCH_ARGS=--quick for a minute)
 	@$(PY) benchmarks/scaling/run.py $(BENCH_ARGS)
 
+.PHONY: hpa-conformance
+hpa-conformance: venv ## Our HPA against kube-controller-manager's own code, case by case (needs Go)
+	@$(PY) benchmarks/conformance/hpa/run.py
+
 .PHONY: images
 images: venv ## Build the container images without a Docker engine
 	@$(PY) -m autoglm_localcluster images

@@ -19,6 +19,8 @@ TARGETS: Final = {
     "azure conv": (95.3, 1.50, 2.0),
     "mooncake": (99.4, 1.80, 2.0),
 }
+SHOWN_POINTS: Final = 10.0
+"""How far below the best attainment, in points, the front is shown."""
 Key = tuple[str, str]
 """Trace and policy."""
 
@@ -93,7 +95,7 @@ def fault_table(runs: Sequence[Played], policies: Sequence[str]) -> list[str]:
 
 
 def pareto(runs: Sequence[Played]) -> list[str]:
-    """Return, per trace, every point of the sweep that no other point beats in both, by cost."""
+    """Return, per trace, the points of the sweep that no other point beats in both, by cost."""
     lines = []
     for trace in dict.fromkeys(run.task.trace for run in runs):
         here = [run for run in runs if run.task.trace == trace]
@@ -101,7 +103,7 @@ def pareto(runs: Sequence[Played]) -> list[str]:
         front = sorted(
             (cost, f"{run.task.policy} x{run.task.told:g}: {slo:.2f} @{cost:.2f}")
             for run, (slo, cost), best in zip(here, points, pareto_front(points), strict=True)
-            if best
+            if best and slo > max(points)[0] - SHOWN_POINTS
         )
         lines.append(f"- {trace}: " + "; ".join(said for _, said in front))
     return lines
