@@ -1,27 +1,19 @@
 """A pool follows its load: real API server, real Prometheus; only the gateway's figures are a test's."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from autoglm_api import names
 from support.operators import World, running_operator, service
-from support.prometheus import Exporter, Prometheus, prometheus_program
+from support.prometheus import Exporter, Prometheus
+from support.shop_load import exporter, load, prometheus
+
+__all__ = ["exporter", "prometheus"]
 
 pytestmark = pytest.mark.cluster
 
 SECONDS = 40.0
-
-
-def _load(light: int) -> str:
-    rows = [
-        f'{metric}{{pool="{pool}"}} {value}'
-        for pool, busy in (("light", light), ("large", 1))
-        for metric, value in ((names.METRIC_GATEWAY_QUEUED, 0), (names.METRIC_GATEWAY_IN_FLIGHT, busy))
-    ]
-    return "\n".join(rows) + "\n"
 
 
 def _elastic() -> dict[str, Any]:
@@ -35,24 +27,6 @@ def _elastic() -> dict[str, Any]:
     }
     manifest["spec"]["pools"][0]["scaling"] = scaling
     return manifest
-
-
-@pytest.fixture
-def exporter() -> Iterator[Exporter]:
-    started = Exporter(_load(light=1))
-    yield started
-    started.stop()
-
-
-@pytest.fixture
-def prometheus(world: World, tmp_path: Path, exporter: Exporter) -> Iterator[Prometheus]:
-    program = prometheus_program()
-    if program is None:
-        pytest.skip("no prometheus program on PATH and none from apt-get download")
-    labels = {names.SERIES_LABEL_NAMESPACE: world.namespace, names.SERIES_LABEL_DEPLOYMENT: "shop"}
-    server = Prometheus(program, tmp_path, {exporter.address: labels}).start()
-    yield server
-    server.stop()
 
 
 def _pool(world: World) -> dict[str, Any]:
@@ -75,7 +49,7 @@ def test_a_pool_grows_holds_through_an_outage_and_a_crash_and_shrinks(
     with running_operator(world.cluster, **settings):
         world.apply(_elastic())
         world.until(lambda: _is_ready_with(world, 1) and _metrics(world) == "True", SECONDS)
-        exporter.text = _load(light=16)
+        exporter.text = load(light=16)
         world.until(lambda: _is_ready_with(world, 4), SECONDS)
         assert "Concurrency 16 / 4 per replica asks for 4" in _pool(world)["lastDecision"]["message"]
         events = world.find("events.events.k8s.io", "")
@@ -84,7 +58,7 @@ def test_a_pool_grows_holds_through_an_outage_and_a_crash_and_shrinks(
         world.until(lambda: _metrics(world) == "False", SECONDS)
         assert _is_ready_with(world, 4)
     # The operator was killed while there was no data; its successor knows no more, and holds.
-    exporter.text = _load(light=1)
+    exporter.text = load(light=1)
     with running_operator(world.cluster, **settings):
         world.until(lambda: _metrics(world) == "False", SECONDS)
         assert _is_ready_with(world, 4)
