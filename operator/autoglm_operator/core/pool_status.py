@@ -54,9 +54,7 @@ def _ready(plan: PoolPlan, problems: Iterable[Problem]) -> Finding:
     kind = ConditionType.READY
     first = next((one for one in problems if one.place == plan.pool.name), None)
     if plan.rest is Rest.STOPPED:
-        return finding(
-            kind, False, Reason.MANUAL_ZERO, "no query wakes the pool: it was scaled to 0, or is paused"
-        )
+        return finding(kind, False, Reason.MANUAL_ZERO, "no query wakes the pool: it was scaled to 0, or is paused")
     if plan.ready == 0 and first is not None:
         return finding(kind, False, first.reason, first.message)
     counts = f"{plan.ready} of {plan.desired} replicas are ready"
