@@ -23,6 +23,8 @@ from autoglm_operator.shell.prometheus.wanted import NOTHING, Wanted
 __all__ = ["Prometheus", "PrometheusError"]
 
 DEADLINE_SECONDS: Final = 4.0
+OWN_SECONDS: Final = 2.5
+"""How long a tick waits for the queries of users: no decision of others waits longer for them."""
 FRESH_SECONDS: Final = 60.0
 """Twice the common scrape interval of 30 s; Prometheus itself marks a failed target stale at once."""
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
@@ -42,7 +44,7 @@ class Prometheus:
         max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
         self._fetcher = Fetcher(url, deadline_seconds)
-        self._own = OwnQueries(self._fetcher, deadline_seconds)
+        self._own = OwnQueries(self._fetcher, min(deadline_seconds, OWN_SECONDS))
         self._fresh_seconds = fresh_seconds
         self._max_body_bytes = max_body_bytes
 
