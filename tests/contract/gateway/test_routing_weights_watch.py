@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import defaultdict
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -76,23 +77,24 @@ async def test_the_gateway_follows_what_its_configuration_names() -> None:
     async def access(settings: client.Configuration) -> None:
         settings.host = f"http://{HOST}:{port}"
 
+    seen_soon = partial(eventually, seconds=30)
     fleet = Fleet(weighed=lambda where, text: seen.append((where, text)))
     server.put("gate", gateway_json=gateway_json())
     task = asyncio.create_task(
         follow_cluster(fleet, namespace="shop", deployment="d", config_map="gate", load_access=access)
     )
     try:
-        await eventually(lambda: fleet.config is not None)
+        await seen_soon(lambda: fleet.config is not None)
         assert seen == []
         server.put("gate", gateway_json=gateway_json(weightsConfigMapRef={"name": "mine", "key": "w"}))
-        await eventually(lambda: seen == [("ConfigMap mine, key w", None)])
+        await seen_soon(lambda: seen == [("ConfigMap mine, key w", None)])
         server.put("mine", w="1")
-        await eventually(lambda: seen[1:] == [("ConfigMap mine, key w", "1")])
+        await seen_soon(lambda: seen[1:] == [("ConfigMap mine, key w", "1")])
         server.put("gate", gateway_json=gateway_json(weightsConfigMapRef={"name": "other"}))
-        await eventually(lambda: seen[2:] == [("ConfigMap other, key weights.json", None)])
+        await seen_soon(lambda: seen[2:] == [("ConfigMap other, key weights.json", None)])
         server.put("mine", w="2")
         server.put("gate", gateway_json=gateway_json())
-        await eventually(lambda: fleet.config is not None and fleet.config.routing.weights_config_map_ref is None)
+        await seen_soon(lambda: fleet.config is not None and fleet.config.routing.weights_config_map_ref is None)
         server.put("other", weights_json="3")
         await asyncio.sleep(0.1)
         assert len(seen) == 3

@@ -62,6 +62,11 @@ def test_signs_of_work_count_once_so_that_length_decides_among_word_problems() -
     assert see(asked("total 2")).features.work == see(asked("percent")).features.work == pytest.approx(log(3.57))
 
 
+def test_two_numbers_are_a_sign_of_work_and_more_are_no_more() -> None:
+    one, two, five = (see(asked(text)).features.work for text in ("a 1    ", "a 1 2  ", "1 2 3 4"))
+    assert one < two == five
+
+
 def test_question_of() -> None:
     assert question_of("a 1; b 2. How many?") == "How many?"
     assert question_of("no list 1 2") == "no list 1 2"
