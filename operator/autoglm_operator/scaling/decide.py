@@ -34,7 +34,7 @@ from autoglm_api.status import Reason
 from autoglm_operator.scaling import forecast
 from autoglm_operator.scaling.behavior import Bounds, Normalized, normalize
 from autoglm_operator.scaling.capacity import capacity
-from autoglm_operator.scaling.demand import GROW_SHARE, need, size_for
+from autoglm_operator.scaling.demand import GROW_SHARE, backlog, size_for
 from autoglm_operator.scaling.history import History
 from autoglm_operator.scaling.model import PoolDecision, PoolSnapshot
 from autoglm_operator.scaling.observation import Observation, observe
@@ -147,12 +147,10 @@ def _burst(seen: Observation, pool: Pool) -> Burst | None:
     if pool.capacity is None or not isinstance(load.offered_tokens_now, Fresh):
         return None
     shortest = replace(load, offered_tokens=load.offered_tokens_now)
-    asked = need(shortest, pool.demand, pool.supply, pool.capacity.milli)
-    if asked is None:
-        return None
-    milli = asked.level + asked.backlog
+    waiting = backlog(shortest, pool.supply, pool.capacity.milli)
+    milli = load.offered_tokens_now.milli + waiting
     size = size_for(milli, pool.capacity.milli, GROW_SHARE)
-    return Burst(milli / pool.capacity.milli, size, waits=asked.backlog > 0)
+    return Burst(milli / pool.capacity.milli, size, waits=waiting > 0)
 
 
 def _forecast(scaling: Scaling, state: PoolState, pool: Pool) -> int | None:

@@ -6,7 +6,6 @@ All figures are thousandths of tokens/s, or of tokens.
 """
 
 import math
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -99,8 +98,19 @@ def need(load: Load, state: DemandState, supply: Supply, capacity_milli: int) ->
         return None
     level = load.offered_tokens.milli
     margin, caution = _margins(level, state.levels, supply.startup_seconds)
-    waiting = 0 if isinstance(load.queued_tokens, NoData) else load.queued_tokens.milli
-    return Need(level, margin, _backlog(waiting, level, supply, capacity_milli), caution)
+    return Need(level, margin, backlog(load, supply, capacity_milli), caution)
+
+
+def backlog(load: Load, supply: Supply, capacity_milli: int) -> int:
+    """Return the rate that works off what will still wait when a replica that is asked for now is ready."""
+    if isinstance(load.queued_tokens, NoData) or isinstance(load.offered_tokens, NoData):
+        return 0
+    waiting = load.queued_tokens.milli
+    if waiting <= 0:
+        return 0
+    soon = supply.ready + supply.starting / 2
+    left = waiting + (load.offered_tokens.milli - soon * capacity_milli) * supply.startup_seconds
+    return int(max(0.0, left) / DRAIN_SECONDS)
 
 
 def size_for(milli: int, capacity_milli: int, share: float) -> int:
@@ -110,15 +120,6 @@ def size_for(milli: int, capacity_milli: int, share: float) -> int:
     (10, 11, 0)
     """
     return math.ceil(round(milli / (capacity_milli * share), 6))
-
-
-def _backlog(waiting: int, level: int, supply: Supply, capacity_milli: int) -> int:
-    """Return the rate that works off what will still wait when a replica that is asked for now is ready."""
-    if waiting <= 0:
-        return 0
-    soon = supply.ready + supply.starting / 2
-    left = waiting + (level - soon * capacity_milli) * supply.startup_seconds
-    return int(max(0.0, left) / DRAIN_SECONDS)
 
 
 def _margins(level: int, levels: Sequence[Level], startup_seconds: float) -> tuple[int, int]:
@@ -147,10 +148,13 @@ def _rises(now: int, levels: Sequence[Level], horizon: timedelta) -> list[int]:
 
     So a rise to the level of today is no reason to expect another, and more load never means a smaller need.
     """
-    times = [level.at for level in levels]
-    later = (bisect_left(times, at + horizon) for at in times)
-    return [
-        levels[then].milli - level.milli - max(0, now - int(SIMILAR * level.milli))
-        for level, then in zip(levels, later, strict=True)
-        if then < len(levels)
-    ]
+    rises, then, last = [], 0, len(levels)
+    for level in levels:
+        due = level.at + horizon
+        while then < last and levels[then].at < due:
+            then += 1
+        if then == last:
+            break
+        beyond = now - int(SIMILAR * level.milli)
+        rises.append(levels[then].milli - level.milli - (max(0, beyond)))
+    return rises

@@ -20,6 +20,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from autoglm_api.schema import milli_units
@@ -164,7 +165,7 @@ def _parts(asked: Need) -> str:
 def _average_value(signal: Signal, load: Load, pool: Pool) -> Opinion:
     if signal.type is SignalType.CONCURRENCY and signal.target is None:
         return _slots(signal, load, pool)
-    target = milli_units(signal.target or 1)
+    target = _milli_units(signal.target or 1)
     reading = _counted(signal, load)
     slots = pool.concurrency * 1000 * SLOT_SHARE if signal.type is SignalType.CONCURRENCY else 0
     fits = math.ceil(reading.milli / slots) if slots and not isinstance(reading, NoData) else 0
@@ -178,6 +179,11 @@ def _slots(signal: Signal, load: Load, pool: Pool) -> Opinion:
         reading = load.in_flight  # what waits is TokenDemand's matter, which knows how fast it will be worked off
     fits = 0 if isinstance(load.in_flight, NoData) else math.ceil(load.in_flight.milli / target)
     return Opinion(signal, target, reading, _proposal(reading, target, pool), fits=fits)
+
+
+@lru_cache(maxsize=4096)
+def _milli_units(quantity: int | str) -> int:
+    return milli_units(quantity)  # every signal of every pool asks at every tick
 
 
 def _counted(signal: Signal, load: Load) -> Reading:
