@@ -92,12 +92,16 @@ async def test_the_gateway_follows_what_its_configuration_names() -> None:
         await seen_soon(lambda: seen[1:] == [("ConfigMap mine, key w", "1")])
         server.put("gate", gateway_json=gateway_json(weightsConfigMapRef={"name": "other"}))
         await seen_soon(lambda: seen[2:] == [("ConfigMap other, key weights.json", None)])
+        server.put("gate", gateway_json="{")  # broken: what was named goes on to be followed
+        await asyncio.sleep(0.1)
+        server.put("other", weights_json="2")
+        await seen_soon(lambda: seen[3:] == [("ConfigMap other, key weights.json", "2")])
         server.put("mine", w="2")
         server.put("gate", gateway_json=gateway_json())
         await seen_soon(lambda: fleet.config is not None and fleet.config.routing.weights_config_map_ref is None)
         server.put("other", weights_json="3")
         await asyncio.sleep(0.1)
-        assert len(seen) == 3
+        assert len(seen) == 4
         assert names.GATEWAY_CONFIG_KEY == "gateway.json"
         assert set(server.asked) == {"gate", "mine", "other", ""}
     finally:
