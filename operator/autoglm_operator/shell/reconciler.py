@@ -48,10 +48,11 @@ class Reconciler:
     def targets(self) -> Mapping[ObjectKey, Mapping[str, PoolTarget]]:
         """Return the pools that the scaling engine may size, as they were last seen.
 
-        Start-up times are handed out once: only the engine itself may ask, once a tick.
+        Start-up times are handed out once: only the engine itself may ask, once a tick. A deployment of which nothing
+        may be sized now (paused, unreadable) is left out: what the engine keeps of it outlives the pause.
         """
         now = datetime.now(UTC)
-        return {key: self._handed_out(key, pools, now) for key, pools in self._sightings.items()}
+        return {key: self._handed_out(key, pools, now) for key, pools in self._sightings.items() if pools}
 
     def _handed_out(self, key: ObjectKey, pools: Mapping[str, Sighting], now: datetime) -> Mapping[str, PoolTarget]:
         learned = self._startups[key]

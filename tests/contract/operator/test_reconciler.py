@@ -67,6 +67,20 @@ async def test_a_decision_is_for_the_resource_it_was_made_for_and_not_for_its_su
     assert sizes == ([] if size is None else [size])
 
 
+@pytest.mark.parametrize(("paused", "offered"), [(False, {"light", "large"}), (True, None)])
+async def test_a_paused_resource_is_not_offered_to_the_scaling_engine(
+    *, paused: bool, offered: set[str] | None
+) -> None:
+    stored = resource(changed(two_pools(), "spec.paused", paused))
+    answer = _server((200, {}))
+    own = f"{names.PLURAL}/shop"
+    async with answering(lambda line, body: (200, stored) if line.endswith(own) else answer(line, body)) as (api, _):
+        reconciler = Reconciler(api, Recorder(api, "test"), Images("gateway:1", "node:1"))
+        await reconciler(KEY)
+        targets = reconciler.targets()
+    assert (set(targets[KEY]) if KEY in targets else None) == offered
+
+
 def _conditions_written(server: Server) -> dict[str, dict[str, Any]]:
     bodies = [body for line, body in server.requests if f"{names.PLURAL}/shop/status" in line]
     return {one["type"]: one for one in bodies[-1]["status"]["conditions"]} if bodies else {}
