@@ -88,7 +88,14 @@ def test_both_averages(buckets: list[Bucket], now: int, expected: Averages | Non
     assert averages(buckets, now) == expected
 
 
-@pytest.mark.parametrize(("stable", "percent", "panic"), [(60, 10, 6), (6, 10, 1), (600, 1, 6), (60, 100, 60)])
+def test_what_only_activators_tell_is_no_load_when_silent() -> None:
+    assert averages([], 10, is_scraped=False) == Averages(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("stable", "percent", "panic"),
+    [(60, 10, 6), (6, 10, 1), (600, 1, 6), (60, 100, 60), (64, 10, 6), (65, 10, 7), (75, 10, 8)],
+)
 def test_panic_window(stable: float, percent: float, panic: float) -> None:
     assert panic_window(timedelta(seconds=stable), percent) == timedelta(seconds=panic)
 

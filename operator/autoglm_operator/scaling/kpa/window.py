@@ -29,23 +29,30 @@ class Averages(NamedTuple):
 
 
 def panic_window(stable: timedelta = STABLE_WINDOW, percent: float = PANIC_PERCENT) -> timedelta:
-    """Return the length of the panic window: a share of the stable one, at least one bucket."""
-    return max(stable * (percent / 100), _BUCKET)
+    """Return the length of the panic window: a share of the stable one in whole seconds, at least one bucket."""
+    exact = stable * (percent / 100)
+    return max(_BUCKET * math.floor(exact / _BUCKET + 0.5), _BUCKET)
 
 
 def averages(
-    buckets: Sequence[Bucket], now: int, *, stable: timedelta = STABLE_WINDOW, panic: timedelta | None = None
+    buckets: Sequence[Bucket],
+    now: int,
+    *,
+    stable: timedelta = STABLE_WINDOW,
+    panic: timedelta | None = None,
+    is_scraped: bool = True,
 ) -> Averages | None:
     """Return both averages; None when the stable window has no data at all.
 
     A panic window without data while the stable one has some counts as no load: upstream asks only the stable window
-    whether it is empty.
+    whether it is empty. `is_scraped` False: the burst capacity is -1, so the activators tell all load, and silence is
+    no load.
     """
     whole = window_average(buckets, now, _buckets_of(stable))
-    if whole is None:
+    if whole is None and is_scraped:
         return None
     short = window_average(buckets, now, _buckets_of(panic or panic_window(stable)))
-    return Averages(whole, short or 0.0)
+    return Averages(whole or 0.0, short or 0.0)
 
 
 def window_average(buckets: Sequence[Bucket], now: int, window: int) -> float | None:

@@ -29,7 +29,7 @@ class Path:
     lasted: timedelta
     """How long it has been so."""
     activator_answers: bool = False
-    """The probe says that queries pass through the activator."""
+    """The probe says that queries pass through the activator; with a burst capacity of -1 they always do."""
     proxied: timedelta = timedelta(0)
     """How long queries have passed through the activator."""
 
