@@ -46,7 +46,7 @@ MORE = [
 def main() -> None:
     """Run and print."""
     options = _options()
-    port: "multiprocessing.Queue[int]" = multiprocessing.Queue()
+    port: multiprocessing.Queue[int] = multiprocessing.Queue()
     server = multiprocessing.Process(target=_serve, args=(options.deployments, options.pools, port), daemon=True)
     server.start()
     try:
