@@ -118,5 +118,5 @@ def test_equal_policies_differ_by_nothing() -> None:
 
 
 def test_the_front_has_what_no_other_beats_in_both() -> None:
-    points = [(99.0, 2.0), (95.0, 1.0), (94.0, 1.5), (99.0, 3.0), (99.0, 2.0)]
-    assert pareto_front(points) == [True, True, False, False, True]
+    points = [(99.0, 2.0), (95.0, 1.0), (94.0, 1.5), (99.0, 3.0), (99.0, 2.0), (98.0, 2.0)]
+    assert pareto_front(points) == [True, True, False, False, True, False]

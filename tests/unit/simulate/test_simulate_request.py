@@ -3,7 +3,6 @@ import pytest
 
 from autoglm_operator.simulate.faults import Faults, parse_fault
 from autoglm_operator.simulate.replay import Result, Run
-from autoglm_operator.simulate.replica import ANSWER_WEIGHT, PROMPT_WEIGHT
 from autoglm_operator.simulate.request import simulate_requests
 from autoglm_operator.simulate.service import Service
 from autoglm_operator.simulate.static import Static
@@ -37,8 +36,7 @@ def test_two_answers_share_a_full_batch() -> None:
 
 def test_a_prompt_is_read_faster_than_an_answer_is_written() -> None:
     _, watch = play((0.0, 0.001, 1000), (0.0, 500, 10))
-    share = PROMPT_WEIGHT / (PROMPT_WEIGHT + ANSWER_WEIGHT)
-    assert watch.first_tokens[1] == pytest.approx(500 / (100 * share), rel=0.01)
+    assert watch.first_tokens[1] == pytest.approx(500 / (100 * 10 / 11), rel=0.01)
 
 
 def test_the_third_query_waits_for_a_slot() -> None:
