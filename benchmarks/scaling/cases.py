@@ -13,7 +13,11 @@ from autoglm_operator.simulate.trace_files import read_trace
 from autoglm_operator.simulate.traces import Floats, Rates, trailing_mean
 
 PEAK_REPLICAS: Final = 40
-"""Replicas that the trace's highest minute needs at 85 %: the capacity of a replica follows from it."""
+"""Replicas that a trace's highest minute needs at 85 %: the capacity of a replica follows from it."""
+SMALL: Final = 5
+"""The same for traces of a few queries/s, so that a replica answers about one a second there, too."""
+HEADROOM: Final = 2.5
+"""maxReplicas over the replicas of the highest minute."""
 SEEDS: Final = (1, 2, 3)
 UNSEEN_SEED: Final = 1001
 TREND_SECONDS: Final = 600
@@ -30,11 +34,17 @@ class TraceCase:
     rates: tuple[Rates, ...]
     validation: bool = False
     """Not used for tuning."""
+    peak_replicas: int = PEAK_REPLICAS
 
     @property
     def capacity_tokens(self) -> float:
-        """Tokens/s of one replica, so that all traces need fleets of one size."""
-        return self.rates[0].peak_tokens() / (0.85 * PEAK_REPLICAS)
+        """Tokens/s of one replica."""
+        return self.rates[0].peak_tokens() / (0.85 * self.peak_replicas)
+
+    @property
+    def max_replicas(self) -> int:
+        """Largest size that any policy may ask for."""
+        return round(HEADROOM * self.peak_replicas)
 
 
 @dataclass(frozen=True)
@@ -45,13 +55,15 @@ class RealTrace:
     file: str
     service: str = ""
     validation: bool = False
+    peak_replicas: int = PEAK_REPLICAS
 
 
 REAL: Final = (
     RealTrace("m-large ramp 2h", "servegen_gen_mlarge_ramp_2h.csv.gz"),
     RealTrace("R1 24h", "servegen_rates_10min.csv.gz", service="deepseek-r1"),
-    RealTrace("azure conv", "azure_2023_conv.csv.gz"),
-    RealTrace("mooncake", "mooncake_synthetic.csv.gz", validation=True),
+    RealTrace("azure conv", "azure_2023_conv.csv.gz", peak_replicas=SMALL),
+    RealTrace("mooncake", "mooncake_synthetic.csv.gz", validation=True, peak_replicas=SMALL),
+    RealTrace("azure conv, 40", "azure_2023_conv.csv.gz"),
 )
 
 
@@ -65,14 +77,14 @@ def made(*, quick: bool) -> Iterator[TraceCase]:
 
 def real(directory: Path, *, quick: bool) -> Iterator[TraceCase]:
     """Yield the real traces that are there; says which are not."""
-    for trace in REAL[2:] if quick else REAL:
+    for trace in REAL[2:4] if quick else REAL:
         path = directory / trace.file
         if not path.exists():
             print(f"left out: {trace.name} ({trace.file} is not in the data directory; see --data)")
             continue
         with gzip.open(path, "rt") as lines:
             read = read_trace(trace.file, lines, np.random.default_rng(SEEDS[0]), service=trace.service)
-        yield TraceCase(trace.name, (read.rates,), validation=trace.validation)
+        yield TraceCase(trace.name, (read.rates,), trace.validation, trace.peak_replicas)
 
 
 def evening() -> TraceCase:

@@ -24,7 +24,6 @@ SCRAPE_SECONDS: Final = 15
 OWN_SCRAPE_SECONDS: Final = {"kpa": 2, "ray-serve": 10}
 """Policies that collect their metrics themselves, faster than Prometheus."""
 MIN_REPLICAS: Final = 1
-MAX_REPLICAS: Final = 100
 
 
 @dataclass(frozen=True)
@@ -62,14 +61,14 @@ class Played:
     """Scale-downs while there were no metrics at all."""
 
 
-def played(task: Task, rates: Rates, capacity_tokens: float) -> Played:
+def played(task: Task, rates: Rates, capacity_tokens: float, max_replicas: int) -> Played:
     """Run a task; deterministic."""
     lasting = Faults.of(parse_fault(fault) for fault in task.faults)
     service = Service(
         capacity_tokens, CONCURRENCY, batching_gain=BATCHING_GAIN, startup_seconds=float(task.startup_seconds)
     )
     sizing = Sizing(
-        scaling=Scaling(min_replicas=MIN_REPLICAS, max_replicas=MAX_REPLICAS),
+        scaling=Scaling(min_replicas=MIN_REPLICAS, max_replicas=max_replicas),
         capacity_tokens=capacity_tokens * task.told,
         concurrency=round(CONCURRENCY * task.told),
         startup_seconds=float(task.startup_seconds),
@@ -80,7 +79,7 @@ def played(task: Task, rates: Rates, capacity_tokens: float) -> Played:
     run = Run(
         service=service,
         minimum=MIN_REPLICAS,
-        maximum=MAX_REPLICAS,
+        maximum=max_replicas,
         scrape_seconds=OWN_SCRAPE_SECONDS.get(task.policy, SCRAPE_SECONDS),
         faults=lasting,
     )

@@ -80,7 +80,7 @@ def targets(figures: Figures, cases: Sequence[TraceCase]) -> list[str]:
             figures.mean(key, name) for name in ("sloAttainmentPercent", "costVsOracle", "flapsPerHour")
         )
         want_slo, want_cost, want_flaps = TARGETS[case.name]
-        met = round(slo, 2) >= want_slo and round(cost, 2) <= want_cost and flaps <= want_flaps
+        met = round(slo, 2) >= want_slo and round(cost, 2) <= want_cost and round(flaps) <= want_flaps
         wanted = f">= {want_slo} @<= {want_cost} (<= {want_flaps:.0f})"
         rows.append([case.name, f"{slo:.2f} @{cost:.2f} ({flaps:.1f})", wanted, "met" if met else "missed"])
     return markdown(["trace", "ours", "target", ""], rows) if rows else ["none of the targets' traces was replayed"]
