@@ -93,7 +93,7 @@ class Prometheus(Model):
 class ScalingValues(Model):
     """The scaling loop."""
 
-    interval_seconds: Annotated[int, Field(ge=1, le=300, description="Time between two decisions, in seconds.")] = 5
+    interval_seconds: Annotated[int, Field(ge=1, le=30, description="Time between two decisions, in seconds.")] = 5
 
 
 class OperatorValues(Model):

@@ -18,7 +18,7 @@ from autoglm_operator.scaling.feedback import Watch
 from autoglm_operator.scaling.forecast import ForecastState
 from autoglm_operator.scaling.history import History, seeded
 from autoglm_operator.scaling.model import PoolSnapshot
-from autoglm_operator.scaling.outage import SignalMemory
+from autoglm_operator.scaling.outage import RECENT_FOR, SignalMemory
 from autoglm_operator.scaling.panic import PanicState
 from autoglm_operator.scaling.readings import Fresh
 from autoglm_operator.scaling.signals import DEFAULT_PERCENT
@@ -93,12 +93,21 @@ def without_room(snapshot: PoolSnapshot) -> int:
 
 def _sized(state: PoolState, snapshot: PoolSnapshot, behavior: Behavior | None, now: datetime) -> PoolState:
     """Take in the size: a change counts only once it was carried out."""
-    history, asked = seeded(state.history, snapshot.current, now), state.asked
+    history, asked = seeded(_resumed(state.history, now), snapshot.current, now), state.asked
     if asked is not None and snapshot.current != asked.before:
         history = carried_out(history, behavior, before=asked.before, after=snapshot.current, at=asked.at)
     if asked is not None and (snapshot.current != asked.before or now - asked.at > ASK_MEMORY):
         asked = None
     return replace(state, history=history, asked=asked)
+
+
+def _resumed(history: History, now: datetime) -> History:
+    """Forget what was recommended before a gap (the operator was away, or the deployment paused).
+
+    Nobody knows what the load was meanwhile, so the size that is found is held for a window, as after every start.
+    """
+    newest = max((one.at for one in history.recommendations), default=now)
+    return replace(history, recommendations=()) if now - newest > RECENT_FOR else history
 
 
 def _starting(known: Starting | None, snapshot: PoolSnapshot, now: datetime) -> Starting | None:

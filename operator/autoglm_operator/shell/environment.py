@@ -8,6 +8,8 @@ from autoglm_operator.core.settings import Images
 
 _DEFAULT_RESYNC_SECONDS = 300.0
 _DEFAULT_SCALING_SECONDS = 5.0
+# A figure of a minute ago is old, and a minute without decisions is a gap: pools would never shrink.
+_LONGEST_SCALING_SECONDS = 30.0
 
 
 class SettingError(Exception):
@@ -39,7 +41,7 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
             pull_policy=variables.get(names.ENV_IMAGE_PULL_POLICY) or "IfNotPresent",
         ),
         prometheus_url=variables.get(names.ENV_PROMETHEUS_URL) or None,
-        scaling_interval_seconds=_seconds(variables, names.ENV_SCALING_INTERVAL, _DEFAULT_SCALING_SECONDS),
+        scaling_interval_seconds=_scaling_interval(variables),
         resync_seconds=_seconds(variables, names.ENV_RESYNC_SECONDS, _DEFAULT_RESYNC_SECONDS),
         namespaces=_list(variables.get(names.ENV_WATCH_NAMESPACES, "")),
         log_level=(variables.get(names.ENV_LOG_LEVEL) or "info").upper(),
@@ -57,6 +59,13 @@ def _required(variables: Mapping[str, str], name: str) -> str:
     if not value:
         raise SettingError(f"{name} is not set: the chart sets it; outside a cluster set it to an image name")
     return value
+
+
+def _scaling_interval(variables: Mapping[str, str]) -> float:
+    seconds = _seconds(variables, names.ENV_SCALING_INTERVAL, _DEFAULT_SCALING_SECONDS)
+    if seconds > _LONGEST_SCALING_SECONDS:
+        raise SettingError(f"{names.ENV_SCALING_INTERVAL}={seconds:g} must be at most {_LONGEST_SCALING_SECONDS:g}")
+    return seconds
 
 
 def _seconds(variables: Mapping[str, str], name: str, default: float) -> float:

@@ -33,6 +33,7 @@ def test_everything_set() -> None:
         ({names.ENV_RESYNC_SECONDS: "soon"}, f"{names.ENV_RESYNC_SECONDS}='soon' is not a number"),
         ({names.ENV_SCALING_INTERVAL: "0"}, "must be greater than 0"),
         ({names.ENV_SCALING_INTERVAL: "nan"}, "must be greater than 0"),
+        ({names.ENV_SCALING_INTERVAL: "31"}, "must be at most 30"),
     ],
 )
 def test_a_bad_setting_is_named(variables: dict[str, str], words: str) -> None:
