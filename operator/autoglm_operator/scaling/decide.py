@@ -144,11 +144,11 @@ def _panic(state: PanicState, seen: Observation, pool: Pool, scaling: Scaling) -
 
 def _burst(seen: Observation, pool: Pool) -> Burst | None:
     load = seen.load
-    if pool.capacity is None or not isinstance(load.offered_tokens_now, Fresh):
+    short = load.offered_tokens_now
+    if pool.capacity is None or not isinstance(short, Fresh):
         return None
-    shortest = replace(load, offered_tokens=load.offered_tokens_now)
-    waiting = backlog(shortest, pool.supply, pool.capacity.milli)
-    milli = load.offered_tokens_now.milli + waiting
+    waiting = backlog(replace(load, offered_tokens=short), pool.supply, pool.capacity.milli)
+    milli = short.milli + waiting
     size = size_for(milli, pool.capacity.milli, GROW_SHARE)
     return Burst(milli / pool.capacity.milli, size, waits=waiting > 0)
 

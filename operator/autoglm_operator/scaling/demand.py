@@ -28,8 +28,8 @@ SIMILAR: Final = 1.35
 """A rise counts in full while the rate is at most this many times what it was when that rise began."""
 RARE_RANK: Final = 1.0
 """The same for the margin of a pool that would shrink."""
-DEVIATIONS: Final = 2.5
-RARE_DEVIATIONS: Final = 3.0
+DEVIATIONS: Final = 3.5
+RARE_DEVIATIONS: Final = 4.0
 """The same for a pool that would shrink, both..."""
 """So many standard deviations of the short rate around the long one are to be carried..."""
 ABSORBED: Final = 1.1
@@ -42,11 +42,13 @@ ENOUGH: Final = 8
 
 
 class Level(NamedTuple):
-    """The offered rate at a moment, over the long window and over the shortest."""
+    """The offered rate at a moment."""
 
     at: datetime
     milli: int
+    """Over the long window."""
     short: int
+    """Mean of what the shortest window has told since the last level: over SPACING, however often there is a scrape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class DemandState:
     """The rates of the last MEMORY, SPACING apart: at most 81."""
 
     levels: tuple[Level, ...] = ()
+    shorts: tuple[int, int] = (0, 0)
+    """Sum and number of the short rates since the last level."""
 
 
 class Need(NamedTuple):
@@ -84,12 +88,15 @@ class Supply(NamedTuple):
 
 def remembered(state: DemandState, load: Load, now: datetime) -> DemandState:
     """Return the state with the offered rate of now, if that is known in full."""
-    offered, levels = load.offered_tokens, state.levels
-    if not isinstance(offered, Fresh) or (levels and now - levels[-1].at < SPACING):
+    offered, short, levels = load.offered_tokens, load.offered_tokens_now, state.levels
+    if not isinstance(offered, Fresh):
         return state
+    latest = short.milli if isinstance(short, Fresh) else offered.milli
+    total, number = state.shorts[0] + latest, state.shorts[1] + 1
+    if levels and now - levels[-1].at < SPACING:
+        return DemandState(levels, (total, number))
     kept = tuple(level for level in levels if level.at >= now - MEMORY)
-    short = load.offered_tokens_now
-    return DemandState((*kept, Level(now, offered.milli, short.milli if isinstance(short, Fresh) else offered.milli)))
+    return DemandState((*kept, Level(now, offered.milli, total // number)))
 
 
 def need(load: Load, state: DemandState, supply: Supply, capacity_milli: int) -> Need | None:

@@ -92,6 +92,15 @@ def test_what_waits_counts_as_far_as_the_pool_cannot_work_it_off(
     assert found.backlog == left * 1000 / DRAIN_SECONDS
 
 
+def test_more_scrapes_make_no_bursts() -> None:
+    seldom, often = DemandState(), DemandState()
+    for second in range(0, 600, 5):
+        third = (4000, 7000, 1000)[second // 5 % 3]
+        seldom = remembered(seldom, tokens(per_second(4000), now=4000), at(second))
+        often = remembered(often, tokens(per_second(4000), now=third), at(second))
+    assert needed(often, 4000).margin == needed(seldom, 4000).margin == 0
+
+
 def test_part_of_the_load_needs_at_least_its_part() -> None:
     part = AtLeast(5_000_000, Problem.PARTIAL, "half")
     found = need(tokens(part), past(*[5000] * 20), Supply(9, 0, 30.0), MU)

@@ -1,0 +1,69 @@
+"""The engine in the simulator, on generated traces: what it must keep whatever its constants are."""
+
+import numpy as np
+import pytest
+
+from autoglm_api.spec import Scaling
+from autoglm_operator.simulate.faults import Faults, parse_fault
+from autoglm_operator.simulate.fluid import simulate_fluid
+from autoglm_operator.simulate.measures import measured
+from autoglm_operator.simulate.ours import ours
+from autoglm_operator.simulate.policies import Sizing
+from autoglm_operator.simulate.replay import Result, Run
+from autoglm_operator.simulate.service import Service
+from autoglm_operator.simulate.traces import Rates
+
+MU = 1000.0
+PEAK = range(600, 1500)
+
+
+def peak(rng_seed: int = 1) -> Rates:
+    """45 minutes: 8 replicas' worth of tokens, a rise to 24 within two minutes, and back."""
+    at = np.arange(2700)
+    level = 8 + 16 * np.clip((at - PEAK.start) / 120, 0, 1) - 16 * np.clip((at - PEAK.stop) / 120, 0, 1)
+    queries = np.random.default_rng(rng_seed).poisson(level * MU * 0.85 / 500).astype(np.float64)
+    return Rates(queries, queries * 500)
+
+
+def replayed(*faults: str) -> Result:
+    rates = peak()
+    run = Run(Service(capacity_tokens=MU, startup_seconds=60), faults=Faults.of(map(parse_fault, faults)))
+    sizing = Sizing(Scaling(min_replicas=1, max_replicas=100), MU, 8, 60.0, 5.0, rates.peak_tokens())
+    return simulate_fluid(rates, lambda: ours(sizing), run)
+
+
+def shrinks(result: Result, start: int, stop: int) -> int:
+    return int((np.diff(result.asked[start:stop]) < 0).sum())
+
+
+def test_a_peak_is_met_at_a_sound_cost_without_flapping() -> None:
+    figures = measured(replayed())
+    assert (figures["sloAttainmentPercent"] or 0) > 85
+    assert (figures["costVsOracle"] or 9) < 1.75  # half of the trace is the way down, which takes its time
+    assert figures["flapsPerHour"] == 0
+
+
+@pytest.mark.parametrize("start", [620, 1520])
+def test_no_metrics_for_five_minutes_shrink_nothing(start: int) -> None:
+    result = replayed(f"outage@{start}+300")
+    assert shrinks(result, start + 15, start + 300 + 290) == 0
+
+
+def test_part_of_the_metrics_shrink_nothing() -> None:
+    assert shrinks(replayed("partial@300+1800:0.3"), 315, 2100) == 0
+
+
+def test_a_restart_at_the_peak_that_loses_all_memory_shrinks_nothing_for_a_window() -> None:
+    assert shrinks(replayed("restart@1000+30"), 1000, 1330) == 0
+
+
+def test_a_profile_that_promises_too_much_is_found_out() -> None:
+    result = replayed("profile:0.7")
+    late = result.waits[1200:1500] > result.slo_wait_seconds
+    assert late.mean() < 0.05
+    assert result.asked[1400] >= 24 / 0.7
+
+
+def test_a_quota_stops_the_asking() -> None:
+    asked = replayed("quota@0+2700:15").asked
+    assert len(np.unique(asked[720 : PEAK.stop])) == 1
