@@ -76,10 +76,10 @@ BAD: list[tuple[str, Any, str]] = [
     ("spec.light.drainSeconds", "30s", 'must be of type integer: "string"'),
     # scaling
     (_scaling("minReplicas"), 2, "minReplicas must not be greater than maxReplicas; raise maxReplicas"),
-    (_scaling("minReplicas"), 0, "should be greater than or equal to 1"),
+    (_scaling("minReplicas"), -1, "should be greater than or equal to 0"),
     (_scaling("maxReplicas"), 1001, "should be less than or equal to 1000"),
     (_scaling("signals"), [], "should have at least 1 items"),
-    (_scaling("signals"), [_SIGNAL, _SIGNAL], 'Duplicate value: {"type":"Concurrency"}'),
+    (_scaling("signals"), [_SIGNAL, _SIGNAL], 'Duplicate value: {"name":"","type":"Concurrency"}'),
     (_scaling("signals"), [{**_SIGNAL, "type": "CPU"}], 'Unsupported value: "CPU"'),
     (_scaling("signals"), [{"type": "QueuedQueriesPerReplica"}], "QueuedQueriesPerReplica, Prometheus, KafkaLag needs"),
     (_scaling("signals"), [{**_SIGNAL, "target": 0}], "must be greater than 0, such as 4"),
