@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from autoglm_api.spec import Mode
+from autoglm_operator.core.desired import may_sleep
 from autoglm_operator.core.keys import ObjectKey
 from autoglm_operator.scaling.model import Load, PoolTarget
 from autoglm_operator.scaling.readings import NoData
@@ -118,7 +119,7 @@ class LoadReader:
 
 def may_wake(target: PoolTarget) -> bool:
     """Tell whether a pool sleeps that a query can wake."""
-    return target.current == 0 and target.scaling.min_replicas == 0 and target.mode is Mode.INTERNAL
+    return target.current == 0 and may_sleep(target.scaling) and target.mode is Mode.INTERNAL
 
 
 def _is_unsure(pools: Pools, loads: Mapping[str, Load]) -> bool:

@@ -23,6 +23,7 @@ from autoglm_operator.shell.api import KubernetesAPI
 from autoglm_operator.shell.environment import Environment
 from autoglm_operator.shell.fetch_page import Pages
 from autoglm_operator.shell.prometheus import Prometheus
+from autoglm_operator.shell.prometheus.absent import NoPrometheus
 from autoglm_operator.shell.reconciler import Reconciler
 from autoglm_operator.shell.recorder import Recorder
 from autoglm_operator.shell.scaling_loop import ScalingLoop
@@ -95,12 +96,8 @@ async def run(environment: Environment) -> None:
 
 @contextlib.asynccontextmanager
 async def _scaling(operator: _Operator, environment: Environment) -> AsyncIterator[None]:
-    """Run the scaling loop beside the rest, if there is a Prometheus to ask."""
-    if environment.prometheus_url is None:
-        _log.warning("no Prometheus is configured: every pool keeps its size")
-        yield
-        return
-    prometheus, pages = Prometheus(environment.prometheus_url), Pages()
+    """Run the scaling loop beside the rest."""
+    prometheus, pages = _prometheus(environment.prometheus_url), Pages()
     loop = ScalingLoop(
         prometheus,
         operator.reconciler.targets,
@@ -116,6 +113,13 @@ async def _scaling(operator: _Operator, environment: Environment) -> AsyncIterat
         await operator.store.flush()
         await prometheus.aclose()
         await pages.aclose()
+
+
+def _prometheus(url: str | None) -> Prometheus | NoPrometheus:
+    if url is not None:
+        return Prometheus(url)
+    _log.warning("no Prometheus is configured: gateways and workers are asked; latencies, queries, lags lack data")
+    return NoPrometheus()
 
 
 async def _obey_signals(operator: _Operator) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime
 
 from prometheus_client import CollectorRegistry
 
@@ -13,10 +12,9 @@ from autoglm_api.spec import QueryClass, Signal, SignalType
 from autoglm_operator.core.keys import ObjectKey
 from autoglm_operator.core.scaling_state import Saved
 from autoglm_operator.scaling.model import PoolDecision, PoolTarget
-from autoglm_operator.scaling.readings import Problem
 from autoglm_operator.shell.addresses import Address
 from autoglm_operator.shell.fetch_page import Pages
-from autoglm_operator.shell.prometheus import PrometheusError, Telemetry, Wanted
+from autoglm_operator.shell.prometheus.absent import NoPrometheus
 from autoglm_operator.shell.scaling_loop import ScalingLoop
 from autoglm_operator.shell.scrape import DirectScrape
 from autoglm_operator.shell.state_store import Make, StateUnreadError
@@ -29,13 +27,6 @@ from support.scaling_pools import scaling
 SHOP = ObjectKey("shop", "assistant")
 QUEUE = Signal(type=SignalType.QUEUED_QUERIES_PER_REPLICA, target="4")
 KV = Signal(type=SignalType.KV_CACHE_USE)
-
-
-class DeadPrometheus:
-    """Nobody answers."""
-
-    async def read(self, _now: datetime, _wanted: Wanted) -> Telemetry:
-        raise PrometheusError(Problem.UNREACHABLE, "connection refused")
 
 
 class Store:
@@ -99,7 +90,7 @@ async def scaled(world: World, interval: float = 0.25, store: Store | None = Non
     pages = Pages()
     direct = DirectScrape(world.find_gateways, world.find_workers, pages)
     loop = ScalingLoop(
-        DeadPrometheus(),
+        NoPrometheus(),
         world.targets,
         world.publish,
         interval,
