@@ -24,6 +24,7 @@ class EngineSpec(Model):
     max_sequence_tokens: Annotated[int, Field(ge=1)]
     concurrency: Annotated[int, Field(ge=1, description="Hard cap of queries at once; one more gets 429.")]
     drain_seconds: Annotated[int, Field(ge=0)]
+    reclaim_interval_seconds: Annotated[int, Field(ge=5)] = 60
 
 
 class GatewayPool(Model):

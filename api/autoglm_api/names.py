@@ -139,11 +139,16 @@ METRIC_NODE_MODEL_READY: Final = "autoglm_node_model_ready"  # [model] 0 or 1
 METRIC_NODE_DRAINING: Final = "autoglm_node_draining"  # 0 or 1
 METRIC_NODE_CANARY_SECONDS: Final = "autoglm_node_canary_seconds"
 METRIC_NODE_START_SECONDS: Final = "autoglm_node_start_seconds"  # from process start to ready
+METRIC_NODE_MEMORY_SHARE: Final = "autoglm_node_memory_used_ratio"  # [source] 0 to 1; no limit, no series
+METRIC_NODE_MEMORY_PRESSURE: Final = "autoglm_node_memory_pressure"  # level 0 to 4; above 0: add replicas
+METRIC_NODE_OOM_KILLS: Final = "autoglm_node_oom_kills_total"  # processes of the container killed for memory
 # Written by the CPU engine into Triton's own metrics page.
 METRIC_ENGINE_RUNNING: Final = "autoglm_engine_running"  # [model] gauge: hold a slot
 METRIC_ENGINE_WAITING: Final = "autoglm_engine_waiting"  # [model] gauge: no slot yet
 METRIC_ENGINE_CACHED_TOKENS: Final = "autoglm_engine_cached_tokens"  # [model] gauge
 METRIC_ENGINE_CACHE_LIMIT: Final = "autoglm_engine_cache_limit_tokens"  # [model] gauge: most that can be held
+METRIC_ENGINE_RECLAIMS: Final = "autoglm_engine_memory_reclaims"  # [model] gauge: times memory was given back
+METRIC_ENGINE_RECLAIMED: Final = "autoglm_engine_reclaimed_bytes"  # [model] gauge: in all, since the engine started
 # --- Metrics: operator -------------------------------------------------------------------------------
 METRIC_OPERATOR_RECONCILES: Final = "autoglm_operator_reconcile_total"  # [result]
 METRIC_OPERATOR_RECONCILE_SECONDS: Final = "autoglm_operator_reconcile_seconds"
@@ -195,6 +200,7 @@ EXIT_BAD_SPEC: Final = 2
 EXIT_BAD_REPOSITORY: Final = 3
 EXIT_ENGINE_LOAD: Final = 4
 EXIT_ENGINE_DEAD: Final = 5
+EXIT_OUT_OF_MEMORY: Final = 6  # the engine does not fit below the memory limit
 TERMINATION_MESSAGE_PATH: Final = "/dev/termination-log"
 
 # --- Drain (seconds) --------------------------------------------------------------------------------------

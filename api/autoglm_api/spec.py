@@ -114,6 +114,20 @@ class ModelSource(Model):
     ]
 
 
+class EngineMemory(Model):
+    """What the engine does about memory that it holds but does not use."""
+
+    reclaim_interval_seconds: Annotated[
+        int,
+        Field(
+            ge=5,
+            le=86400,
+            description="How often an idle engine gives memory back that it holds but does not use, in seconds; under "
+            "memory pressure also a busy one, at most this often.",
+        ),
+    ] = 60
+
+
 class Engine(Model):
     """How the model is run."""
 
@@ -127,6 +141,7 @@ class Engine(Model):
     max_sequence_tokens: Annotated[
         int, Field(ge=16, le=131072, description="Longest sequence (prompt and answer together), in tokens.")
     ] = 512
+    memory: Annotated[EngineMemory, Field(description="What is done about unused memory.")] = EngineMemory()
 
 
 _POOL_RULES: Final = rules(

@@ -1,14 +1,16 @@
 """The hard cap before Triton: who gets a seat, who is told to go elsewhere."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from enum import Enum
 
 from autoglm_api import names
 from autoglm_node.failure import RefusalError
 
 ELSEWHERE = ((names.HEADER_DRAINING, "1"),)
+RETRY_AFTER = ("retry-after", "1")
 
 
 class Door(Enum):
@@ -17,21 +19,33 @@ class Door(Enum):
     OPEN = "open"
     ENGINE_DOWN = "engine_down"
     DRAINING = "draining"
+    RECYCLING = "recycling"
+    MEMORY = "memory_pressure"
 
 
 _CLOSED = {
     Door.ENGINE_DOWN: "the engine is being restarted; nothing of this query was started, another replica can take it",
     Door.DRAINING: "this replica is draining; nothing of this query was started, another replica can take it",
+    Door.RECYCLING: "the engine is being replaced; nothing of this query was started, another replica can take it",
+    Door.MEMORY: "this replica is short of memory; nothing of this query was started, another replica can take it",
 }
+
+_CLOSED_HEADERS = {Door.MEMORY: (*ELSEWHERE, RETRY_AFTER)}
 
 
 class Admission:
     """Counts the queries inside; at most `cap` at once, none when the door is closed."""
 
-    def __init__(self, cap: int, on_change: Callable[[int], None] = lambda _: None) -> None:
-        """Let `cap` queries in at once; `on_change` hears how many are inside."""
+    def __init__(
+        self, cap: int, on_change: Callable[[int], None] = lambda _: None, *, long_from: int = sys.maxsize
+    ) -> None:
+        """Let `cap` queries in at once; `on_change` hears how many are inside; a long prompt has `long_from` tokens."""
         self.door = Door.OPEN
         self._cap = cap
+        self._long_from = long_from
+        self.long_seats = cap
+        """How many long prompts may be inside at once; the memory guard lowers it."""
+        self._prompts: list[int] = []
         self._on_change = on_change
         self._scopes: set[asyncio.Timeout] = set()
         self._evicted: dict[asyncio.Timeout, RefusalError] = {}
@@ -63,6 +77,30 @@ class Admission:
         finally:
             self._evicted.pop(scope, None)
 
+    @contextmanager
+    def room_for(self, prompt_tokens: int) -> Iterator[None]:
+        """Take note of a seated query's prompt while the block runs.
+
+        Raises:
+            RefusalError: 503, the prompt is long and there are as many long ones inside as may be.
+        """
+        if prompt_tokens >= self._long_from and self._long_inside() >= self.long_seats:
+            message = f"this replica is short of memory and takes {self.long_seats} long prompts at once"
+            raise RefusalError(503, message, code="memory_pressure", headers=(*ELSEWHERE, RETRY_AFTER))
+        self._prompts.append(prompt_tokens)
+        try:
+            yield
+        finally:
+            self._prompts.remove(prompt_tokens)
+
+    def _long_inside(self) -> int:
+        return sum(tokens >= self._long_from for tokens in self._prompts)
+
+    @property
+    def prompts(self) -> tuple[int, ...]:
+        """Lengths, in tokens, of the prompts inside."""
+        return tuple(self._prompts)
+
     async def wait_empty(self, seconds: float) -> bool:
         """Wait until nobody is inside, at most this long; return whether nobody is."""
         try:
@@ -83,10 +121,12 @@ class Admission:
 
     def _refuse_newcomer(self) -> None:
         if self.door is not Door.OPEN:
-            raise RefusalError(503, _CLOSED[self.door], code=self.door.value, headers=ELSEWHERE)
+            raise RefusalError(
+                503, _CLOSED[self.door], code=self.door.value, headers=_CLOSED_HEADERS.get(self.door, ELSEWHERE)
+            )
         if self.in_flight >= self._cap:
             message = f"this replica answers {self._cap} queries at once and all places are taken"
-            raise RefusalError(429, message, code="replica_full", headers=(("retry-after", "1"),))
+            raise RefusalError(429, message, code="replica_full", headers=(RETRY_AFTER,))
 
     def _interrupted(self, scope: asyncio.Timeout) -> RefusalError:
         late = RefusalError(504, "the deadline of the query passed before the answer was complete", code="deadline")

@@ -37,6 +37,13 @@ class Metrics:
         self.model_ready = ready.labels(model=model)
         self.draining = Gauge(names.METRIC_NODE_DRAINING, "1 while draining", registry=registry)
         self.canary_seconds = Gauge(names.METRIC_NODE_CANARY_SECONDS, "Last canary query", registry=registry)
+        self.memory_share = Gauge(
+            names.METRIC_NODE_MEMORY_SHARE, "Share of the memory limit in use", ["source"], registry=registry
+        )
+        self.memory_pressure = Gauge(
+            names.METRIC_NODE_MEMORY_PRESSURE, "Level of the memory guard, 0 (calm) to 4", registry=registry
+        )
+        self.oom_kills = Counter(names.METRIC_NODE_OOM_KILLS, "Processes killed for memory", registry=registry)
         self.start_seconds = Gauge(names.METRIC_NODE_START_SECONDS, "Process start to ready", registry=registry)
 
     def count_answer(self, prompt_tokens: int, tally: Tally, seconds_after_first: float | None = None) -> None:

@@ -1,7 +1,6 @@
 """The life of a worker: does the work of each phase and lets the table say what follows."""
 
 import asyncio
-import json
 import logging
 import os
 import signal
@@ -13,12 +12,14 @@ from typing import Any, Final
 
 from autoglm_api import names
 from autoglm_api.config import EngineSpec
-from autoglm_node import admin, repository
+from autoglm_node import admin, cgroup, repository, termination
 from autoglm_node.admission import Admission, Door
 from autoglm_node.chat import Chat
 from autoglm_node.failure import EngineError, FatalError
 from autoglm_node.front import Front, body_limit, transport_refusal
 from autoglm_node.health import Health, Verdict
+from autoglm_node.memory_guard import SHED, Level
+from autoglm_node.memory_watch import REASON, MemoryWatch
 from autoglm_node.metrics import Metrics
 from autoglm_node.phases import ENDS, Event, Phase, next_phase
 from autoglm_node.readiness import Vitals
@@ -52,10 +53,12 @@ class Node:
             Phase.WARM_UP: self._warm_up,
             Phase.SERVE: self._serve,
             Phase.HEAL: self._heal,
+            Phase.RECYCLE: self._recycle,
             Phase.DRAIN: self._drain,
         }
         self._servers: list[HttpServer] = []
         self._host: TritonHost | None = None
+        self._guarding: asyncio.Task[None] | None = None
 
     async def run(self) -> int:
         """Live until the end; returns the exit code. SIGTERM and SIGINT start the drain."""
@@ -114,7 +117,18 @@ class Node:
         self._spec = validated(self._settings.spec, self._settings.triton_dir)
         self._chat = _chat(self._spec)
         self._metrics = Metrics(self._spec.model_name)
-        self._admission = Admission(self._spec.concurrency, self._metrics.in_flight.set)
+        self._admission = Admission(
+            self._spec.concurrency, self._metrics.in_flight.set, long_from=max(1, self._spec.max_sequence_tokens // 2)
+        )
+        self._memory = MemoryWatch(
+            self._spec,
+            cgroup.find(self._settings.cgroup_dir),
+            self._metrics,
+            self._admission,
+            reclaim_file=self._settings.work_dir / repository.RECLAIM_FILE,
+            evidence=self._settings.termination_message,
+            wake=self._look_now.set,
+        )
         return Event.DONE
 
     async def _generate(self) -> Event:
@@ -168,10 +182,14 @@ class Node:
         self._admission.door = Door.OPEN
         self.vitals.health = Health()
         self._metrics.model_ready.set(1)
+        if self._guarding is None:
+            self._guarding = asyncio.create_task(self._memory.run(self._triton_metrics.text))
         while self.vitals.health.verdict is not Verdict.SICK:
             # The first failure is followed up at once; a query that failed also calls for a look.
             if self.vitals.health.verdict is Verdict.HEALTHY:
                 await self._pause()
+            if self._memory.level is Level.RECYCLE:
+                return Event.MEMORY_FULL
             self.vitals.health = self.vitals.health.after(await self._running.canary(self._service.canary()))
             self._metrics.canary_seconds.set(self._running.canary_seconds)
             self._metrics.model_ready.set(self.vitals.ready()[0])
@@ -192,6 +210,27 @@ class Node:
         except EngineError as error:
             raise FatalError(Phase.HEAL, "EngineDead", str(error), names.EXIT_ENGINE_DEAD) from None
         return Event.DONE
+
+    async def _recycle(self) -> Event:
+        """Replace an engine whose memory is full once what is inside is finished; other replicas take what comes."""
+        self._admission.door = Door.RECYCLING
+        self._metrics.model_ready.set(0)
+        if not await self._admission.wait_empty(self._spec.drain_seconds):
+            self._admission.evict("recycled", "the engine's memory was full and its process had to be replaced")
+            await self._admission.wait_empty(FLUSH_SECONDS)
+        try:
+            await self._running.reload(self._service.canary())
+        except EngineError as error:
+            raise FatalError(Phase.RECYCLE, "EngineDead", str(error), names.EXIT_ENGINE_DEAD) from None
+        self._memory.reset()
+        self._refuse_a_hopeless_limit()
+        return Event.DONE
+
+    def _refuse_a_hopeless_limit(self) -> None:
+        memory = self._memory.memory()
+        if memory is not None and (memory.share or 0) >= SHED:
+            told = f"even a new engine fills the memory: {self._memory.story(memory)}; raise resources.limits.memory"
+            raise FatalError(Phase.RECYCLE, REASON, told, names.EXIT_OUT_OF_MEMORY)
 
     async def _drain(self) -> Event:
         self._metrics.draining.set(1)
@@ -216,6 +255,8 @@ class Node:
         return self._host
 
     async def _clean_up(self) -> None:
+        if self._guarding is not None:
+            await _cancelled(self._guarding)
         for server in self._servers:
             await server.close()
         if self._servers:
@@ -227,16 +268,8 @@ class Node:
         if self.vitals.phase is Phase.STOPPED or self._failure is None:
             return 0
         log.error("phase %s: %s: %s", self._failure.phase, self._failure.reason, self._failure.message)
-        write_termination_message(self._settings.termination_message, self._failure)
+        termination.write(self._settings.termination_message, self._failure)
         return self._failure.exit_code
-
-
-def write_termination_message(path: Path, failure: FatalError) -> None:
-    """Tell Kubernetes, and through it the operator, why the node gave up: one line of JSON."""
-    told = {"phase": failure.phase, "reason": failure.reason, "message": failure.message[:1024]}
-    # Outside a container there is no such file; the log has said it already.
-    with suppress(OSError):
-        path.write_text(json.dumps(told) + "\n", encoding="utf-8")
 
 
 def _chat(spec: EngineSpec) -> Chat:

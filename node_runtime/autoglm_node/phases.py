@@ -13,6 +13,7 @@ class Phase(StrEnum):
     WARM_UP = "WarmUp"  # the first real query goes through the engine
     SERVE = "Serve"
     HEAL = "Heal"  # the engine is unloaded and loaded again
+    RECYCLE = "Recycle"  # what runs is finished, then the engine is replaced because its memory is full
     DRAIN = "Drain"  # nothing new is taken, what runs is finished
     STOPPED = "Stopped"
     FAILED = "Failed"
@@ -25,6 +26,7 @@ class Event(StrEnum):
     ERROR = "Error"  # the phase could not do its work
     TERMINATE = "Terminate"  # SIGTERM or POST /admin/drain
     ENGINE_SICK = "EngineSick"  # the canary failed twice
+    MEMORY_FULL = "MemoryFull"  # the memory guard asks for a new engine process
     TRITON_EXITED = "TritonExited"
 
 
@@ -46,6 +48,11 @@ TABLE: Final[dict[tuple[Phase, Event], Phase]] = {
     (Phase.SERVE, Event.ENGINE_SICK): Phase.HEAL,
     (Phase.SERVE, Event.TRITON_EXITED): Phase.FAILED,
     (Phase.SERVE, Event.TERMINATE): Phase.DRAIN,
+    (Phase.SERVE, Event.MEMORY_FULL): Phase.RECYCLE,
+    (Phase.RECYCLE, Event.DONE): Phase.SERVE,
+    (Phase.RECYCLE, Event.ERROR): Phase.FAILED,
+    (Phase.RECYCLE, Event.TRITON_EXITED): Phase.FAILED,
+    (Phase.RECYCLE, Event.TERMINATE): Phase.DRAIN,
     (Phase.HEAL, Event.DONE): Phase.SERVE,
     (Phase.HEAL, Event.ERROR): Phase.FAILED,
     (Phase.HEAL, Event.TRITON_EXITED): Phase.FAILED,

@@ -13,10 +13,12 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from autoglm_api.config import EngineSpec
 from autoglm_api.spec import Backend
+from autoglm_node.engine.reclaim import PARAMETER_FILE, PARAMETER_INTERVAL
 
 # The canary needs a slot of its own: a full replica must not look like a dead one.
 CANARY_SLOTS: Final = 1
 DIRECTORY: Final = "repository"
+RECLAIM_FILE: Final = "reclaim"  # touched: the engine gives unused memory back
 KV_CACHE_GPU_FRACTION: Final = "0.85"
 MODEL_FILE: Final = (
     '"""Written by the node runtime."""\n\nfrom autoglm_node.engine.triton_model import TritonPythonModel\n'
@@ -32,11 +34,11 @@ def slots(spec: EngineSpec) -> int:
     return spec.concurrency + CANARY_SLOTS
 
 
-def config_for(spec: EngineSpec, threads: int) -> pb.ModelConfig:
-    """Return the Triton configuration of the spec's model; `threads` is for the CPU engine."""
+def config_for(spec: EngineSpec, threads: int, reclaim_file: Path = Path()) -> pb.ModelConfig:
+    """Return the Triton configuration of the spec's model; the others are for the CPU engine (see engine.reclaim)."""
     if spec.backend is Backend.TENSORRT_LLM:
         return _tensorrt_llm(spec)
-    return _python(spec, threads)
+    return _python(spec, threads, reclaim_file)
 
 
 def write(root: Path, spec: EngineSpec, threads: int) -> Path:
@@ -44,14 +46,14 @@ def write(root: Path, spec: EngineSpec, threads: int) -> Path:
     repository = root / DIRECTORY
     version = repository / spec.model_name / "1"
     version.mkdir(parents=True, exist_ok=True)
-    text = text_format.MessageToString(config_for(spec, threads))
+    text = text_format.MessageToString(config_for(spec, threads, root / RECLAIM_FILE))
     (repository / spec.model_name / "config.pbtxt").write_text(text, encoding="utf-8")
     if spec.backend is Backend.ONNX_RUNTIME:
         (version / "model.py").write_text(MODEL_FILE, encoding="utf-8")
     return repository
 
 
-def _python(spec: EngineSpec, threads: int) -> pb.ModelConfig:
+def _python(spec: EngineSpec, threads: int, reclaim_file: Path) -> pb.ModelConfig:
     config = pb.ModelConfig(
         name=spec.model_name,
         backend="python",
@@ -77,6 +79,8 @@ def _python(spec: EngineSpec, threads: int) -> pb.ModelConfig:
             "slots": str(slots(spec)),
             "max_sequence_tokens": str(spec.max_sequence_tokens),
             "threads": str(threads),
+            PARAMETER_FILE: str(reclaim_file),
+            PARAMETER_INTERVAL: str(spec.reclaim_interval_seconds),
         },
     )
     return config

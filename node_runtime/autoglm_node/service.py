@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Final, Protocol
 
 from autoglm_api.config import EngineSpec
@@ -91,8 +91,10 @@ class Service:
             RefusalError: 400 bad prompt, 429 full, 503 draining or engine failure, 504 deadline.
         """
         arrival = time.monotonic()
-        async with self._admission.seat(deadline_seconds):
+        async with AsyncExitStack() as inside:
+            await inside.enter_async_context(self._admission.seat(deadline_seconds))
             generation = await self._generation(query)
+            inside.enter_context(self._admission.room_for(len(generation.input_ids)))
             async with aclosing(self._engine.generate(generation)) as pieces:
                 reply = Reply(len(generation.input_ids), pieces, self._chat.reply(query.stops))
                 reply.on_first_token = lambda: self._metrics.first_token_seconds.observe(time.monotonic() - arrival)

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from autoglm_api import names
+from autoglm_node import cgroup
 
 ENV_TRITON_DIR: Final = "AUTOGLM_TRITON_DIR"
 ENV_WORK_DIR: Final = "AUTOGLM_WORK_DIR"
 ENV_TERMINATION_MESSAGE: Final = "AUTOGLM_TERMINATION_MESSAGE_PATH"
+ENV_CGROUP_DIR: Final = "AUTOGLM_CGROUP_DIR"  # where control groups are mounted
 ENV_ENGINE_THREADS: Final = "AUTOGLM_ENGINE_THREADS"
 DEFAULT_WORK_DIR: Final = "/tmp/autoglm"  # noqa: S108 - an emptyDir in the pod; other users do not exist there
 
@@ -37,6 +39,7 @@ class Settings:
     port: int = names.WORKER_PORT
     admin_port: int = names.WORKER_ADMIN_PORT
     triton: TritonPorts = TritonPorts()
+    cgroup_dir: Path = cgroup.ROOT
     engine_threads: int = 1
     propagation_seconds: float = names.ENDPOINT_PROPAGATION_SECONDS
     log_level: str = "INFO"
@@ -76,6 +79,7 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
         port=given.port,
         admin_port=given.admin_port,
         triton=TritonPorts(*given.triton_ports),
+        cgroup_dir=Path(os.environ.get(ENV_CGROUP_DIR, str(cgroup.ROOT))),
         engine_threads=int(os.environ.get(ENV_ENGINE_THREADS, "1")),
         propagation_seconds=given.propagation_seconds,
         log_level=os.environ.get(names.ENV_LOG_LEVEL, "INFO").upper(),

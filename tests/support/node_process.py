@@ -59,8 +59,8 @@ class NodeProcess:
 
 
 @contextmanager
-def node_process(spec: EngineSpec, directory: Path, *arguments: str) -> Iterator[NodeProcess]:
-    """Start a node and stop it, with all that it started, at the end."""
+def node_process(spec: EngineSpec, directory: Path, *arguments: str, **more: str) -> Iterator[NodeProcess]:
+    """Start a node and stop it, with all that it started, at the end; `more` is environment."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "engine.json").write_text(json.dumps(spec.to_json()))
     ports = [str(port) for port in free_ports(5)]
@@ -71,6 +71,7 @@ def node_process(spec: EngineSpec, directory: Path, *arguments: str) -> Iterator
         "AUTOGLM_TRITON_DIR": str(triton_root()),
         "AUTOGLM_WORK_DIR": str(directory / "work"),
         "AUTOGLM_TERMINATION_MESSAGE_PATH": str(directory / "termination-log"),
+        **more,
     }
     with (directory / "node.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)

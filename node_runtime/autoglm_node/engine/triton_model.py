@@ -24,6 +24,7 @@ from autoglm_api import names
 from autoglm_node.chat import CHAT_FILE, ChatFormat
 from autoglm_node.engine.artifact import load_model
 from autoglm_node.engine.decode_loop import DecodeLoop
+from autoglm_node.engine.reclaim import PARAMETER_FILE, PARAMETER_INTERVAL, Reclaimer, reclaim
 from autoglm_node.engine.sequence import FinishReason, Sequence, TokenEvent, TooLongError
 
 IDLE_SECONDS: Final = 0.5
@@ -131,6 +132,8 @@ class TritonPythonModel:
         self._numbers = 0
         self._asked_at = time.monotonic()
         self._gauges = _gauges(args["model_name"])
+        self._reclaimer = _reclaimer(parameters)
+        self._reclaims = self._reclaimed_bytes = 0
         self._thread = threading.Thread(target=self._run, name="decode-loop", daemon=True)
         self._thread.start()
 
@@ -152,6 +155,7 @@ class TritonPythonModel:
                 self._drop_abandoned()
                 for event in self._loop.step():
                     self._deliver(event)
+                self._reclaim_memory()
                 self._publish()
         except Exception as error:  # noqa: BLE001 - whatever it was, see below
             # A dead loop would leave its queries hanging while Triton calls the model ready. Tell
@@ -196,12 +200,19 @@ class TritonPythonModel:
         if event.finish_reason:
             del self._queries[event.id]
 
+    def _reclaim_memory(self) -> None:
+        if self._reclaimer.due(time.monotonic(), idle=self._loop.idle):
+            self._reclaims += 1
+            self._reclaimed_bytes += reclaim()
+
     def _publish(self) -> None:
         for name, value in (
             (names.METRIC_ENGINE_RUNNING, self._loop.running),
             (names.METRIC_ENGINE_WAITING, self._loop.waiting),
             (names.METRIC_ENGINE_CACHED_TOKENS, self._loop.cached_tokens),
             (names.METRIC_ENGINE_CACHE_LIMIT, self._cache_limit),
+            (names.METRIC_ENGINE_RECLAIMS, self._reclaims),
+            (names.METRIC_ENGINE_RECLAIMED, self._reclaimed_bytes),
         ):
             self._gauges[name].set(value)
 
@@ -210,6 +221,11 @@ def _parameter(parameters: dict[str, dict[str, str]], name: str) -> str:
     if name not in parameters:
         raise pb_utils.TritonModelException(f"config.pbtxt lacks the parameter {name}")
     return parameters[name]["string_value"]
+
+
+def _reclaimer(parameters: dict[str, dict[str, str]]) -> Reclaimer:
+    interval = float(_parameter(parameters, PARAMETER_INTERVAL))
+    return Reclaimer(Path(_parameter(parameters, PARAMETER_FILE)), interval, time.monotonic())
 
 
 def _sequence(number: int, request: Any, stop_ids: frozenset[int]) -> Sequence:
@@ -235,6 +251,8 @@ def _gauges(model: str) -> dict[str, Any]:
         names.METRIC_ENGINE_WAITING: "Sequences without a slot",
         names.METRIC_ENGINE_CACHED_TOKENS: "Tokens whose keys and values are held",
         names.METRIC_ENGINE_CACHE_LIMIT: "Tokens for which there is room",
+        names.METRIC_ENGINE_RECLAIMS: "Times that unused memory was given back",
+        names.METRIC_ENGINE_RECLAIMED: "Bytes given back since the engine started",
     }
     for name, text in described.items():
         _FAMILIES[name] = pb_utils.MetricFamily(name=name, description=text, kind=pb_utils.MetricFamily.GAUGE)

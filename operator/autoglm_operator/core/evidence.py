@@ -5,7 +5,7 @@
 | PodScheduled=False, reason Unschedulable | Unschedulable |
 | container waits: ErrImagePull, ImagePullBackOff, ErrImageNeverPull, InvalidImageName | ImagePullFailed |
 | container waits: CreateContainerConfigError, CreateContainerError, RunContainerError | ContainerCannotStart |
-| last exit: OOMKilled | OutOfMemory |
+| last exit: OOMKilled, or the node runtime's code for it | OutOfMemory |
 | last exit: the node runtime's codes for repository or engine load | ModelLoadFailed |
 | last exit: anything else while it waits in CrashLoopBackOff or is down | CrashLoop |
 """
@@ -88,7 +88,7 @@ def _crash_loop_without_exit(container: JSON) -> Evidence | None:
 
 
 def _exit_reason(ended: JSON) -> Reason:
-    if ended.get("reason") == "OOMKilled":
+    if ended.get("reason") == "OOMKilled" or ended.get("exitCode") == names.EXIT_OUT_OF_MEMORY:
         return Reason.OUT_OF_MEMORY
     if ended.get("exitCode") in _LOAD_EXITS:
         return Reason.MODEL_LOAD

@@ -49,6 +49,7 @@ def engine_spec(deployment: Deployment, pool: Pool, revision: str) -> EngineSpec
         max_sequence_tokens=pool.engine.max_sequence_tokens,
         concurrency=pool.concurrency_per_replica,
         drain_seconds=pool.drain_seconds,
+        reclaim_interval_seconds=pool.engine.memory.reclaim_interval_seconds,
     )
 
 

@@ -12,7 +12,7 @@ def written(tmp_path: Path, **changes: object) -> pb.ModelConfig:
     spec = engine_spec(Path("/models/glm"), **changes)
     text = (repository.write(tmp_path, spec, 2) / "glm-test" / "config.pbtxt").read_text()
     config = text_format.Parse(text, pb.ModelConfig())
-    assert config == repository.config_for(spec, 2)
+    assert config == repository.config_for(spec, 2, tmp_path / repository.RECLAIM_FILE)
     return config
 
 
@@ -24,6 +24,7 @@ def test_the_cpu_engine(tmp_path: Path) -> None:
     config = written(tmp_path)
     assert (config.backend, config.max_batch_size, config.model_transaction_policy.decoupled) == ("python", 0, True)
     expected = {"artifact_dir": "/models/glm", "slots": "5", "max_sequence_tokens": "512", "threads": "2"}
+    expected |= {"reclaim_file": str(tmp_path / "reclaim"), "reclaim_interval_seconds": "60"}
     assert parameters(config) == expected
     assert [one.name for one in config.input if not one.optional] == ["input_ids", "max_tokens"]
     assert (tmp_path / "repository" / "glm-test" / "1" / "model.py").is_file()

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from autoglm_api import names
-from autoglm_node import triton_server
+from autoglm_node import termination, triton_server
 from autoglm_node.failure import FatalError
-from autoglm_node.node import write_termination_message
 from autoglm_node.phases import Phase
 from autoglm_node.settings import TritonPorts, from_arguments
 from autoglm_node.validate import validated
@@ -75,7 +74,7 @@ def test_a_bad_world_gets_a_code_and_a_sentence(
 
 def test_the_termination_message_is_one_line_of_json(tmp_path: Path) -> None:
     path = tmp_path / "termination-log"
-    write_termination_message(path, FatalError(Phase.START, "ModelNotLoaded", "x" * 5000, 4))
+    termination.write(path, FatalError(Phase.START, "ModelNotLoaded", "x" * 5000, 4))
     told = json.loads(path.read_text())
     assert (told["phase"], told["reason"], len(told["message"])) == ("Start", "ModelNotLoaded", 1024)
     assert path.read_text().count("\n") == 1
