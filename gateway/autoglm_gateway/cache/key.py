@@ -1,0 +1,43 @@
+"""The key of an answer: nobody can compute one for another tenant, and it changes with everything that may change
+the answer. Pure.
+"""
+
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, Final
+
+import orjson
+
+_KEY_BYTES: Final = 32
+# What a client says about itself or its bill; no engine looks at it.
+_NO_MATTER: Final = (
+    "metadata",
+    "prompt_cache_key",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "stream",  # told apart by the key itself, so that `false` and nothing are the same
+    "user",
+)
+
+
+@lru_cache(maxsize=4096)
+def tenant_secret(secret: bytes, tenant: str) -> bytes:
+    """Return the key that one tenant's hashes are keyed with."""
+    return blake2b(tenant.encode(), key=secret, digest_size=_KEY_BYTES, person=b"autoglm-tenant").digest()
+
+
+def answer_key(
+    body: dict[str, Any], *, secret: bytes, tenant: str, pool: str, model: str, revision: str, target: str, stream: bool
+) -> bytes | None:
+    """Return 32 bytes that name the answer to a body; None when it is nested too deeply to be written again.
+
+    `secret` has 16 to 64 bytes; gateways that share a store share it. `body` is not kept or changed.
+    """
+    asked = {name: value for name, value in body.items() if name not in _NO_MATTER}
+    try:
+        # A JSON list frames its parts: no text in one of them can look like the border to the next.
+        text = orjson.dumps([pool, model, revision, target, stream, asked], option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:
+        return None
+    return blake2b(text, key=tenant_secret(secret, tenant), digest_size=_KEY_BYTES).digest()
