@@ -130,6 +130,13 @@ class Rbac(Model):
     aggregate: Annotated[
         bool, Field(description="Add the resource to the cluster's `view`, `edit` and `admin` roles.")
     ] = True
+    gateway_keys: Annotated[
+        bool,
+        Field(
+            description="Let the operator read Secrets, so that it may let a gateway read the one with its API keys: "
+            "Kubernetes lets nobody grant what he does not hold."
+        ),
+    ] = False
 
 
 class MetricsService(Model):

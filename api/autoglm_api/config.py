@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from autoglm_api.keys import Auth
+from autoglm_api.queue import Queue
 from autoglm_api.routing import QueryClass, Routing
 from autoglm_api.schema import Model
 from autoglm_api.spec import Backend
@@ -47,8 +49,8 @@ class GatewayConfig(Model):
     namespace: str
     pools: list[GatewayPool]
     routing: Routing = Routing()
-    max_queries: Annotated[int, Field(ge=0, description="Waiting queries per pool.")]
-    max_wait_seconds: Annotated[int, Field(ge=1)]
+    queue: Queue = Queue()
+    auth: Auth = Auth()
     max_body_bytes: Annotated[int, Field(ge=1)]
 
 

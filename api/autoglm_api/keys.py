@@ -33,6 +33,29 @@ class Tier(StrEnum):
         return tiers[place - 1] if place else None
 
 
+class SecretRef(Model):
+    """A Secret in the same namespace."""
+
+    name: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=253,
+            pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+            description="A Secret in this namespace.",
+        ),
+    ]
+
+
+class Auth(Model):
+    """How the gateway tells callers apart."""
+
+    api_keys_secret_ref: Annotated[
+        SecretRef | None,
+        Field(description="API keys, one entry per caller; followed without a restart. Default: everybody may ask."),
+    ] = None
+
+
 class Principal(Model):
     """Who asks, and what they may."""
 

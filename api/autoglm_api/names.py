@@ -78,9 +78,11 @@ HEADER_REQUEST_ID: Final = "x-request-id"
 HEADER_TRACEPARENT: Final = "traceparent"
 # Client -> gateway
 HEADER_TASK: Final = "x-autoglm-task"  # the kind of work, told by the client
-# Gateway -> replica
+# Client -> gateway -> replica
 HEADER_DEADLINE: Final = "x-autoglm-deadline-ms"  # milliseconds that are left when the header is written
-HEADER_TIER: Final = "x-autoglm-tier"
+HEADER_TIER: Final = "x-autoglm-tier"  # wished by the client, granted by the gateway as its key allows
+# Gateway -> replica
+HEADER_PREDICTED_TOKENS: Final = "x-autoglm-predicted-tokens"  # of the answer
 HEADER_CLASS: Final = "x-autoglm-class"
 # Replica -> gateway
 HEADER_REVISION: Final = "x-autoglm-revision"
@@ -126,6 +128,12 @@ METRIC_GATEWAY_ENDPOINTS: Final = "autoglm_gateway_ready_replicas"  # [pool] gau
 METRIC_GATEWAY_OFFERED_TOKENS: Final = "autoglm_gateway_offered_tokens_total"  # [class]
 METRIC_GATEWAY_OFFERED_QUERIES: Final = "autoglm_gateway_offered_queries_total"  # [class]
 METRIC_GATEWAY_QUEUED_TOKENS: Final = "autoglm_gateway_queued_tokens"  # [pool] gauge: estimated, of waiting queries
+METRIC_GATEWAY_QUEUED_TIER: Final = "autoglm_gateway_queued_by_tier"  # [pool, tier] gauge: waiting queries
+METRIC_GATEWAY_PROMOTIONS: Final = "autoglm_gateway_promotions_total"  # [pool] waited long, moved up a tier
+METRIC_GATEWAY_LIMITED: Final = "autoglm_gateway_limited_total"  # [limit] refused by a limit of the caller's key
+METRIC_GATEWAY_KEY_PROBLEMS: Final = "autoglm_gateway_key_problems"  # gauge: entries of the keys' Secret not in use
+METRIC_GATEWAY_PREDICTION_TAU: Final = "autoglm_gateway_prediction_tau"  # [pool] gauge: rank correlation of lengths
+METRIC_GATEWAY_LOOP_LAG: Final = "autoglm_gateway_event_loop_lag_seconds"  # histogram: how late a timer was
 METRIC_GATEWAY_SERVED_TOKENS: Final = "autoglm_gateway_served_tokens_total"  # [pool] same estimate, of answered ones
 # --- Metrics: node runtime -------------------------------------------------------------------------
 METRIC_NODE_IN_FLIGHT: Final = "autoglm_node_in_flight_queries"

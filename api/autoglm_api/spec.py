@@ -8,7 +8,9 @@ from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field
 
+from autoglm_api.keys import Auth, SecretRef, Tier
 from autoglm_api.pod import PodTemplate, Resources, TaintEffect, Toleration, TolerationOperator
+from autoglm_api.queue import MaxWaitSeconds, Order, Queue, TaskType, TierPolicy
 from autoglm_api.routing import QueryClass, Routing, Rule, RuleMatch, Threshold, WeightsRef
 from autoglm_api.scaling import (
     DEFAULT_BEHAVIOR,
@@ -35,6 +37,7 @@ from autoglm_api.signals import MemorySource, Signal, SignalType
 __all__ = [
     "DEFAULT_BEHAVIOR",
     "DEFAULT_SIGNALS",
+    "Auth",
     "Backend",
     "Behavior",
     "Engine",
@@ -47,6 +50,7 @@ __all__ = [
     "MemorySource",
     "Mode",
     "ModelSource",
+    "Order",
     "Panic",
     "PodTemplate",
     "PolicyType",
@@ -61,12 +65,16 @@ __all__ = [
     "ScalingPolicy",
     "ScalingRules",
     "Schedule",
+    "SecretRef",
     "SelectPolicy",
     "Signal",
     "SignalType",
     "Spec",
     "TaintEffect",
+    "TaskType",
     "Threshold",
+    "Tier",
+    "TierPolicy",
     "Toleration",
     "TolerationOperator",
     "Weekday",
@@ -188,28 +196,6 @@ class Pool(Model):
     model_config = ConfigDict(json_schema_extra=_POOL_RULES)
 
 
-class MaxWaitSeconds(Model):
-    """Longest wait in the gateway's queue per tier, in seconds."""
-
-    normal: Annotated[int, Field(ge=1, le=3600, alias="Normal", description="Longest wait of a query, in seconds.")] = (
-        60
-    )
-
-
-class Queue(Model):
-    """The gateway's queue before the pools."""
-
-    max_queries: Annotated[
-        int,
-        Field(
-            ge=0, le=100000, description="Queries that may wait per pool and gateway; more get 429 with Retry-After."
-        ),
-    ] = 1000
-    max_wait_seconds: Annotated[MaxWaitSeconds, Field(description="Longest wait in the queue; then 504.")] = (
-        MaxWaitSeconds()
-    )
-
-
 class GatewayLimits(Model):
     """Bounds of what a client may send."""
 
@@ -222,6 +208,7 @@ class Gateway(Model):
     """The front door of the service."""
 
     replicas: Annotated[int, Field(ge=1, le=32, description="Number of gateway pods.")] = 2
+    auth: Annotated[Auth, Field(description="Who may ask.")] = Auth()
     limits: Annotated[GatewayLimits, Field(description="Bounds of what a client may send.")] = GatewayLimits()
     template: Annotated[PodTemplate, Field(description="Settings of the gateway pods.")] = PodTemplate()
 

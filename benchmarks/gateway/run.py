@@ -46,8 +46,6 @@ CONFIG: Final = {
         {"name": "large", "serves": "Complex", "modelName": "glm-large", "concurrencyPerReplica": 64},
     ],
     "routing": {"overrideHeader": "X-AutoGLM-Class"},
-    "maxQueries": 1000,
-    "maxWaitSeconds": 60,
     "maxBodyBytes": 4194304,
 }
 PACKAGES: Final = ("uvloop", "httptools", "orjson", "aiohttp", "prometheus-client")

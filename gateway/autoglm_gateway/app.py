@@ -18,9 +18,11 @@ from autoglm_gateway.front import Front, refusal_body
 from autoglm_gateway.metrics import Metrics
 from autoglm_gateway.relay import Relay
 from autoglm_gateway.route import Router
+from autoglm_gateway.watchdog import Watchdog
 from autoglm_gateway.weighing import Weighing
 from autoglm_transport.admin import admin_handler
 from autoglm_transport.client import UpstreamPool
+from autoglm_transport.descriptors import affordable_connections, raise_descriptor_limit
 from autoglm_transport.http import Request
 from autoglm_transport.limits import Limits
 from autoglm_transport.responder import Responder
@@ -36,7 +38,7 @@ Source = Callable[[Fleet], Coroutine[Any, Any, None]]
 class Settings:
     """How the process runs; times in seconds."""
 
-    host: str = "0.0.0.0"  # noqa: S104 - a pod serves on all of its addresses
+    host: str = ""  # all addresses of the pod, of both families
     port: int = names.GATEWAY_PORT
     admin_port: int = names.GATEWAY_ADMIN_PORT
     answer_seconds: float = 300.0
@@ -53,11 +55,13 @@ class Gateway:
         self._settings = settings
         self._source = source
         self._limits = Limits()
+        self._limits.max_connections = affordable_connections(self._limits.max_connections, raise_descriptor_limit())
         self._upstreams = UpstreamPool(connect_seconds=settings.connect_seconds, stall_seconds=settings.stall_seconds)
         self._router = Router()
         self._weighing = Weighing(self._router, lambda broken: self._metrics.weights_broken(broken=broken))
         self.fleet = Fleet(self._upstreams.forget, self._configured, self._weighing.use)
-        self._metrics = Metrics(self.fleet.pools.values, self._complex_share)
+        self._metrics = Metrics(self.fleet.pools.values, self._complex_share, lambda: self.fleet.callers.problems)
+        self._watchdog = Watchdog(self._metrics.lagged)
         relay = Relay(self._upstreams, self._metrics, answer_seconds=settings.answer_seconds)
         front = Front(self.fleet, relay, self._metrics, self._router)
         self._server = HttpServer(front.handle, self._limits, refusal_body=refusal_body)
@@ -71,6 +75,7 @@ class Gateway:
         admin_port = await self._admin.start(self._settings.host, self._settings.admin_port)
         log.info("serving on port %d, admin on port %d", port, admin_port)
         self.fleet.start()
+        self._watchdog.start()
         self._following = asyncio.create_task(self._source(self.fleet))
         self._following.add_done_callback(lambda _: self._stopping.set())
         return port, admin_port
@@ -101,6 +106,7 @@ class Gateway:
     async def stop(self) -> None:
         """Close everything at once; raises what broke the source of configuration."""
         self.fleet.stop()
+        self._watchdog.stop()
         await self._server.close()
         await self._admin.close()
         await self._upstreams.close()

@@ -1,11 +1,14 @@
 """Which pool of a class, and which replica of a pool. Pure: time is an argument (seconds)."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 _FIRST_BACKOFF_SECONDS: Final = 0.5
 _MAX_BACKOFF_SECONDS: Final = 10.0
+# Prompt tokens up to which queries are of one length: engines batch such ones with the least padding.
+LENGTH_BOUNDS: Final = (511, 1024)
 
 
 class Address(NamedTuple):
@@ -26,6 +29,10 @@ class Replica:
     shunned_until: float = 0.0
     last_used: int = 0
     probed: bool = False
+    work: int = 0
+    """Predicted tokens of its answers that have not come yet."""
+    lengths: list[int] = field(default_factory=lambda: [0] * (len(LENGTH_BOUNDS) + 1))
+    """Queries in flight by length of prompt."""
 
     def taken(self) -> None:
         """Count a query that is sent; the first one after a failure is a probe."""
@@ -89,7 +96,28 @@ def share(cap: int, gateways: int) -> int:
     return max(1, -(-cap // max(1, gateways)))
 
 
-def least_loaded(replicas: Iterable[Replica], cap: int, now: float) -> Replica | None:
-    """Return the replica with the fewest queries in flight that has room (longest unused first), or None."""
-    open_ones = [replica for replica in replicas if replica.has_room(cap, now)]
-    return min(open_ones, key=lambda replica: (replica.in_flight, replica.last_used), default=None)
+def length_of(prompt_tokens: int) -> int:
+    """Return the number of the length that a prompt is of.
+
+    >>> length_of(511), length_of(512), length_of(5000)
+    (0, 1, 2)
+    """
+    return bisect_left(LENGTH_BOUNDS, prompt_tokens)
+
+
+def least_work(replicas: Iterable[Replica], cap: int, now: float, length: int | None = None) -> Replica | None:
+    """Return the replica with the least predicted work left that has room, or None.
+
+    Of equals the one with the fewest queries, then the longest unused. A `length` is given while queries wait: then
+    replicas that mostly work on prompts of that length come first, so that their batches stay uniform.
+    """
+    best = None
+    best_key: tuple[bool, int, int, int] | None = None
+    for replica in replicas:
+        if not replica.has_room(cap, now):
+            continue
+        mixed = length is not None and 2 * replica.lengths[length] < replica.in_flight
+        key = (mixed, replica.work, replica.in_flight, replica.last_used)
+        if best_key is None or key < best_key:
+            best, best_key = replica, key
+    return best

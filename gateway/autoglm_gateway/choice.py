@@ -10,6 +10,7 @@ from autoglm_api.routing import QueryClass
 from autoglm_gateway.features import Asked
 from autoglm_gateway.fleet import Fleet
 from autoglm_gateway.pool import Pool
+from autoglm_gateway.principals import ANYBODY, Caller
 from autoglm_gateway.refusal import RefusalError
 from autoglm_gateway.route import Decision, Router, Traits
 from autoglm_transport.http import Pair, Request
@@ -38,25 +39,38 @@ class Chooser:
         self._fleet = fleet
         self._router = router
 
-    def served_models(self, config: GatewayConfig) -> list[str]:
-        """Return every name that a client may ask for: the deployment's first."""
-        named = [config.deployment, *self._router.aliases(), *(pool.model_name for pool in config.pools)]
-        return list(dict.fromkeys(named))
+    def served_models(self, config: GatewayConfig, caller: Caller) -> list[str]:
+        """Return every name that a caller may ask for: the deployment's first."""
+        named = dict.fromkeys([config.deployment, *self._router.aliases()])
+        pinned = dict.fromkeys(pool.model_name for pool in config.pools if pool.model_name not in named)
+        return [
+            *(model for model in named if caller.may_ask(model)),
+            *(model for model in pinned if caller.may_pin(model)),
+        ]
 
     def choose(
-        self, request: Request, config: GatewayConfig, now: float, *, model: str, asked: Callable[[], Asked | None]
+        self,
+        request: Request,
+        config: GatewayConfig,
+        now: float,
+        *,
+        caller: Caller,
+        model: str,
+        asked: Callable[[], Asked | None],
     ) -> Choice:
         """Return the pool of a query.
 
         Raises:
             RefusalError: the header names no class (400) or is not allowed (403), or no pool is known (404, 503).
         """
-        override = _override(request, config)
+        if caller is not ANYBODY and model not in (served := self.served_models(config, caller)):
+            raise unknown_model(model, served)
+        override = _override(request, config, caller)
         if model != config.deployment and (pinned := self._fleet.by_model(model)) is not None:
             serves = pinned.config.serves
             return Choice(pinned, serves, serves, "model", "pinned by model name")
         if model != config.deployment and model not in self._router.aliases():
-            raise unknown_model(model, self.served_models(config))
+            raise unknown_model(model, self.served_models(config, caller))
         question = asked() if override is None else None
         tools = question is not None and question.tools
         traits = Traits(model, request.path, request.headers.get(names.HEADER_TASK), tools)
@@ -91,12 +105,12 @@ class Chooser:
         return other
 
 
-def _override(request: Request, config: GatewayConfig) -> QueryClass | None:
+def _override(request: Request, config: GatewayConfig, caller: Caller) -> QueryClass | None:
     header = config.routing.override_header
     value = request.headers.get(header.lower())
     if value is None:
         return None
-    if not config.routing.allow_override:
+    if not (config.routing.allow_override and caller.may_choose_class):
         raise RefusalError(403, f"header {header} is not allowed here", code="override_not_allowed")
     query_class = _CLASSES.get(value.strip().lower())
     if query_class is None:

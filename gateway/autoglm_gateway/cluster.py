@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Generic, Protocol, TypeVar
 
 from kubernetes.aio import client
 from kubernetes.aio.config import load_incluster_config
@@ -11,7 +12,9 @@ from pydantic import ValidationError
 
 from autoglm_api import names
 from autoglm_api.config import GatewayConfig
+from autoglm_api.keys import SecretRef
 from autoglm_api.routing import WeightsRef
+from autoglm_gateway.callers import secret_entries
 from autoglm_gateway.endpoints import endpoints_of
 from autoglm_gateway.fleet import Fleet
 from autoglm_gateway.watching import Call, Object, follow
@@ -45,43 +48,69 @@ async def follow_cluster(
             namespace,
             label_selector=f"{names.LABEL_DEPLOYMENT}={names.label_value(deployment)}",
         )
-        weights = _Weights(fleet, api, namespace, group)
-        group.create_task(follow(config_maps, lambda found: weights.follow(_configure(fleet, found))))
+        references = _References(fleet, api, namespace, group)
+        group.create_task(follow(config_maps, lambda found: references.follow(_configure(fleet, found))))
         group.create_task(follow(slices, lambda found: fleet.locate(endpoints_of(found))))
 
 
-class _Weights:
-    """Follows the ConfigMap with routing weights that the configuration names."""
+class _Named(Protocol):
+    """A reference by name."""
 
-    def __init__(self, fleet: Fleet, api: client.ApiClient, namespace: str, group: asyncio.TaskGroup) -> None:
-        self._fleet = fleet
-        self._core = client.CoreV1Api(api)
-        self._namespace = namespace
+    @property
+    def name(self) -> str:
+        """The object's name."""
+
+
+Named = TypeVar("Named", bound=_Named)
+
+
+class _Reference(Generic[Named]):
+    """Follows one object that the configuration names; `found(reference, objects)` gets a list of one or none."""
+
+    def __init__(self, group: asyncio.TaskGroup, listing: Call, found: Callable[[Named, list[Object]], None]) -> None:
         self._group = group
-        self._named: WeightsRef | None = None
+        self._listing = listing
+        self._found = found
+        self._named: Named | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def follow(self, config: GatewayConfig | None) -> None:
-        """Follow what this configuration names; without one, go on as before."""
-        named = self._named if config is None else config.routing.weights_config_map_ref
+    def follow(self, named: Named | None) -> None:
+        """Follow this one from now on, and no other."""
         if named == self._named:
             return
         if self._task is not None:
             self._task.cancel()
         self._named = named
         if named is not None:
-            self._task = self._group.create_task(follow(self._call(named), partial(self._found, named)))
+            call = partial(self._listing, field_selector=f"metadata.name={named.name}")
+            self._task = self._group.create_task(follow(call, partial(self._found, named)))
 
-    def _call(self, named: WeightsRef) -> Call:
-        return partial(
-            self._core.list_namespaced_config_map_without_preload_content,
-            self._namespace,
-            field_selector=f"metadata.name={named.name}",
-        )
 
-    def _found(self, named: WeightsRef, config_maps: list[Object]) -> None:
+class _References:
+    """Follows the ConfigMap with routing weights and the Secret with API keys that the configuration names."""
+
+    def __init__(self, fleet: Fleet, api: client.ApiClient, namespace: str, group: asyncio.TaskGroup) -> None:
+        self._fleet = fleet
+        core = client.CoreV1Api(api)
+        config_maps = partial(core.list_namespaced_config_map_without_preload_content, namespace)
+        secrets = partial(core.list_namespaced_secret_without_preload_content, namespace)
+        self._weights = _Reference[WeightsRef](group, config_maps, self._weigh)
+        self._keys = _Reference[SecretRef](group, secrets, self._know)
+
+    def follow(self, config: GatewayConfig | None) -> None:
+        """Follow what this configuration names; without one, go on as before."""
+        if config is not None:
+            self._weights.follow(config.routing.weights_config_map_ref)
+            self._keys.follow(config.auth.api_keys_secret_ref)
+
+    def _weigh(self, named: WeightsRef, config_maps: list[Object]) -> None:
         text = (config_maps[0].get("data") or {}).get(named.key) if config_maps else None
         self._fleet.weigh(f"ConfigMap {named.name}, key {named.key}", text)
+
+    def _know(self, named: SecretRef, secrets: list[Object]) -> None:
+        if not secrets:
+            log.error("Secret %s is not there: nobody may ask", named.name)
+        self._fleet.callers.follow(secret_entries(secrets))
 
 
 def _configure(fleet: Fleet, config_maps: list[Object]) -> GatewayConfig | None:

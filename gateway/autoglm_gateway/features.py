@@ -68,6 +68,8 @@ class Asked:
     tools: bool = False
     prompt_tokens: int = field(default=0, compare=False)
     """Of the whole conversation, as `tokens.prompt_tokens` estimates."""
+    system: str = field(default="", compare=False)
+    """The first system prompt."""
 
 
 class Features(NamedTuple):

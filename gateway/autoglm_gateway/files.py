@@ -50,10 +50,12 @@ def endpoints_in(found: FileEndpoints) -> Endpoints:
     return Endpoints(replicas, found.gateways)
 
 
-async def follow_files(fleet: Fleet, config: Path, endpoints: str, weights: Path | None = None) -> None:
+async def follow_files(
+    fleet: Fleet, config: Path, endpoints: str, weights: Path | None = None, keys: Path | None = None
+) -> None:
     """Read all, then again whenever a file changes, until cancelled; `endpoints` is a file or a list.
 
-    `weights` stands for the ConfigMap that the configuration names.
+    `weights` stands for the ConfigMap that the configuration names, the directory `keys` for its Secret.
     Replace the files by a rename, as a half-written one ends the gateway with the parser's error.
     """
     seen: dict[Path, str] = {}
@@ -65,9 +67,15 @@ async def follow_files(fleet: Fleet, config: Path, endpoints: str, weights: Path
             fleet.configure(GatewayConfig.model_validate_json(text))
         if weights is not None:
             fleet.weigh(weights.name, _text_of(weights))
+        if keys is not None:
+            fleet.callers.follow(_entries_of(keys))
         if "=" not in endpoints and endpoints and (text := _changed(endpoints_file, seen)) is not None:
             fleet.locate(endpoints_in(FileEndpoints.model_validate_json(text)))
         await asyncio.sleep(_POLL_SECONDS)
+
+
+def _entries_of(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(directory.iterdir()) if path.is_file()}
 
 
 def _text_of(path: Path) -> str | None:

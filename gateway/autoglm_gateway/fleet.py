@@ -8,6 +8,7 @@ from typing import Final
 from autoglm_api.config import GatewayConfig, PoolDemand
 from autoglm_api.spec import QueryClass
 from autoglm_gateway.balance import Address, SmoothWeighted
+from autoglm_gateway.callers import Callers
 from autoglm_gateway.pool import Pool
 from autoglm_gateway.spillover import spill_to
 
@@ -38,6 +39,7 @@ class Fleet:
     ) -> None:
         self.pools: dict[str, Pool] = {}
         self.config: GatewayConfig | None = None
+        self.callers = Callers()
         self._forget = forget
         self._configured = configured
         self.weigh = weighed
@@ -47,27 +49,29 @@ class Fleet:
 
     @property
     def synced(self) -> bool:
-        """Whether configuration and endpoints have been seen."""
-        return self.config is not None and self._endpoints is not None
+        """Whether configuration, endpoints and, where they are wanted, keys have been seen."""
+        return self.config is not None and self._endpoints is not None and self.callers.known
 
     def missing(self) -> str:
         """Return what has not been seen yet, for people."""
         wanted = {"configuration": self.config, "endpoints": self._endpoints}
-        return " and ".join(name for name, value in wanted.items() if value is None)
+        told = [name for name, value in wanted.items() if value is None]
+        return " and ".join(told if self.callers.known else [*told, "API keys"])
 
     def configure(self, config: GatewayConfig) -> None:
         """Take over a configuration; queries that wait for a pool that is gone are turned away."""
         now = asyncio.get_running_loop().time()
         self.config = config
+        self.callers.want(keys=config.auth.api_keys_secret_ref is not None)
         self._configured(config)
         kept = {pool.name for pool in config.pools}
         for name in [name for name in self.pools if name not in kept]:
             self.pools.pop(name).dismiss()
         for pool in config.pools:
             if pool.name in self.pools:
-                self.pools[pool.name].reconfigure(pool, config.max_queries, now)
+                self.pools[pool.name].reconfigure(pool, config.queue, now)
             else:
-                self.pools[pool.name] = Pool(pool, config.max_queries)
+                self.pools[pool.name] = Pool(pool, config.queue)
         if self._endpoints is not None:
             self.locate(self._endpoints)
 
@@ -75,6 +79,7 @@ class Fleet:
         """Take over the ready replicas."""
         now = asyncio.get_running_loop().time()
         self._endpoints = endpoints
+        self.callers.share(endpoints.gateways)
         for name, pool in self.pools.items():
             for address in pool.set_replicas(endpoints.replicas.get(name, {}), endpoints.gateways, now):
                 self._forget(*address)

@@ -7,14 +7,16 @@ from typing import Final
 import orjson
 
 from autoglm_api import names
-from autoglm_api.config import GatewayConfig
 from autoglm_gateway import inference, openai
+from autoglm_gateway.callers import check_limits
 from autoglm_gateway.choice import Chooser, unknown_model
 from autoglm_gateway.features import Asked
 from autoglm_gateway.fleet import Fleet
 from autoglm_gateway.metrics import NO_POOL, Metrics
+from autoglm_gateway.needs import Visit, estimated_prompt, needed
 from autoglm_gateway.passing import passed_on, trace_of
 from autoglm_gateway.pool import Pool
+from autoglm_gateway.principals import ANYBODY, Use
 from autoglm_gateway.refusal import RefusalError, error_body
 from autoglm_gateway.relay import Query, Relay
 from autoglm_gateway.route import Router
@@ -22,8 +24,8 @@ from autoglm_transport.http import Pair, Request
 from autoglm_transport.responder import Responder
 
 _JSON: Final[Pair] = ("content-type", "application/json")
-# Of a body that is not read, because its class is known without: close enough, in English and in Chinese.
-_BYTES_PER_TOKEN: Final = 4
+# What probes ask; everything else wants a key where there are keys.
+_OPEN_PATHS: Final = frozenset({"/v2/health/live", "/v2/health/ready"})
 
 
 class Front:
@@ -50,33 +52,48 @@ class Front:
             self._metrics.count(NO_POOL, NO_POOL, str(refusal.status))
             raise
         if isinstance(answer, Query):
-            await self._relay.carry(answer, request, responder)
+            await self._carry(answer, request, responder)
         else:
             await responder.send(200, [_JSON], orjson.dumps(answer))
 
-    def _plan(self, request: Request, now: float) -> "Query | dict[str, object]":
+    async def _carry(self, query: Query, request: Request, responder: Responder) -> None:
+        """Have the query answered, on its caller's account."""
+        if query.use is None:
+            await self._relay.carry(query, request, responder)
+            return
+        query.use.begin(query.tokens, query.arrived)
+        try:
+            await self._relay.carry(query, request, responder)
+        finally:
+            query.use.end(query.used_tokens - query.tokens, asyncio.get_running_loop().time())
+
+    def _plan(self, request: Request, now: float) -> Query | dict[str, object]:
         config = self._fleet.config
         if config is None or not self._fleet.synced:
             message = f"the gateway is starting: no {self._fleet.missing()} yet"
             raise RefusalError(503, message, code="starting", headers=(("retry-after", "1"),))
+        caller = ANYBODY if request.path in _OPEN_PATHS else self._fleet.callers.who(request.headers)
+        visit = Visit(request, config, caller, now)
         if request.path == names.PATH_CHAT:
-            return self._chat(request, config, now)
+            return self._chat(visit)
         if request.path == names.PATH_MODELS or request.path.startswith(names.PATH_MODELS + "/"):
-            return self._models(request, config)
+            return self._models(visit)
         if request.path == "/v2" or request.path.startswith("/v2/"):
-            return self._inference(request, config, now)
+            return self._inference(visit)
         raise RefusalError(404, f"no such path: {request.path}")
 
     # --- OpenAI -----------------------------------------------------------------------------------
-    def _chat(self, request: Request, config: GatewayConfig, now: float) -> Query:
+    def _chat(self, visit: Visit) -> Query:
+        request = visit.request
         _need(request, "POST")
         _need_plain(request)
         model, asked = openai.parse_chat(request.body)
-        return self._query(request, config, now, model=model, asked=lambda: asked, target=lambda _: request.target)
+        return self._query(visit, model=model, asked=lambda: asked, target=lambda _: request.target)
 
-    def _models(self, request: Request, config: GatewayConfig) -> dict[str, object]:
+    def _models(self, visit: Visit) -> dict[str, object]:
+        request = visit.request
         _need(request, "GET")
-        models = self._chooser.served_models(config)
+        models = self._chooser.served_models(visit.config, visit.caller)
         if request.path == names.PATH_MODELS:
             return openai.model_list(models)
         wanted = request.path.removeprefix(names.PATH_MODELS + "/")
@@ -85,13 +102,14 @@ class Front:
         return openai.model_card(wanted)
 
     # --- Open Inference Protocol ------------------------------------------------------------------
-    def _inference(self, request: Request, config: GatewayConfig, now: float) -> "Query | dict[str, object]":
+    def _inference(self, visit: Visit) -> Query | dict[str, object]:
+        request = visit.request
         if request.path in {"/v2", "/v2/", "/v2/health/live", "/v2/health/ready"}:
             _need(request, "GET")
             return self._server_state(request.path)
         path = inference.parse_model_path(request.path, request.method)
         if path.action == "ready":
-            return self._model_ready(path.model, config)
+            return self._model_ready(path.model, visit)
 
         def asked() -> Asked | None:
             if request.method == "GET":
@@ -103,7 +121,7 @@ class Front:
             rewritten = path.rewritten(pool.config.model_name)
             return f"{rewritten}?{request.query}" if request.query else rewritten
 
-        return self._query(request, config, now, model=path.model, asked=asked, target=target)
+        return self._query(visit, model=path.model, asked=asked, target=target)
 
     def _server_state(self, path: str) -> dict[str, object]:
         if path == "/v2/health/live":
@@ -113,11 +131,12 @@ class Front:
             return {"ready": True}
         return {"name": "autoglm-gateway", "version": names.VERSION, "extensions": ["binary_tensor_data", "generate"]}
 
-    def _model_ready(self, model: str, config: GatewayConfig) -> dict[str, object]:
-        if self._fleet.by_model(model) is None and model in self._chooser.served_models(config):
-            self._need_ready(list(self._fleet.pools))
-        else:
-            self._need_ready([self._pinned(model, config).name])
+    def _model_ready(self, model: str, visit: Visit) -> dict[str, object]:
+        served = self._chooser.served_models(visit.config, visit.caller)
+        if model not in served:
+            raise unknown_model(model, served)
+        pinned = self._fleet.by_model(model)
+        self._need_ready(list(self._fleet.pools) if pinned is None else [pinned.name])
         return {"name": model, "ready": True}
 
     def _need_ready(self, pools: list[str]) -> None:
@@ -133,23 +152,20 @@ class Front:
     # --- which pool -------------------------------------------------------------------------------
     def _query(
         self,
-        request: Request,
-        config: GatewayConfig,
-        now: float,
+        visit: Visit,
         *,
         model: str,
         asked: Callable[[], Asked | None],
         target: Callable[[Pool], str],
     ) -> Query:
-        choice = self._chooser.choose(request, config, now, model=model, asked=asked)
-        pool, question = choice.pool, choice.question
-        prompt_tokens = question.prompt_tokens if question else len(request.body) // _BYTES_PER_TOKEN
-        tokens = prompt_tokens + pool.outputs.predicted(question.max_tokens if question else 0)
-        if request.method == "POST":
-            self._metrics.offered(choice.offered_class, tokens)
-        if choice.spilled_from is not None:
-            self._metrics.spilled(choice.spilled_from, pool.name)
-        return Query(
+        request, config, now = visit.request, visit.config, visit.now
+        use = self._fleet.callers.use_of(visit.caller)
+        if use is not None:
+            self._limit(use, request, now)
+        choice = self._chooser.choose(request, config, now, caller=visit.caller, model=model, asked=asked)
+        pool = choice.pool
+        found = needed(visit, pool, choice.question)
+        query = Query(
             pool=pool,
             query_class=choice.query_class,
             chosen_by=choice.chosen_by,
@@ -158,17 +174,26 @@ class Front:
             headers=passed_on(request.headers, config.routing.override_header),
             trace=trace_of(request.headers),
             arrived=now,
-            max_wait_seconds=config.max_wait_seconds,
-            prompt_tokens=prompt_tokens,
-            tokens=tokens,
+            need=found.need,
+            deadline=found.deadline,
+            prompt_tokens=found.prompt_tokens,
+            asked=found.asked,
+            use=use,
             told=choice.told,
         )
+        if request.method == "POST":
+            self._metrics.offered(choice.offered_class, query.tokens)
+        if choice.spilled_from is not None:
+            self._metrics.spilled(choice.spilled_from, pool.name)
+        return query
 
-    def _pinned(self, model: str, config: GatewayConfig) -> Pool:
-        pool = self._fleet.by_model(model)
-        if pool is None:
-            raise unknown_model(model, self._chooser.served_models(config))
-        return pool
+    def _limit(self, use: Use, request: Request, now: float) -> None:
+        """Refuse what a limit forbids, before it counts for anything."""
+        try:
+            check_limits(use, estimated_prompt(request, None), now)
+        except RefusalError as refusal:
+            self._metrics.limited(refusal.code or "")
+            raise
 
 
 def refusal_body(status: int, message: str, path: str) -> bytes:

@@ -16,6 +16,7 @@ from autoglm_gateway.pool import Pool
 
 # Seconds; from a cached look-up to a long generation on a slow machine.
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320)
+_LAG_BUCKETS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 # The label of a query that was refused before it had a pool.
 NO_POOL: Final = "none"
 
@@ -34,15 +35,25 @@ class _PoolGauges(Collector):
     def __init__(self, pools: Callable[[], Iterable[Pool]]) -> None:
         self._pools = pools
 
-    def collect(self) -> Iterable[GaugeMetricFamily]:
+    def collect(self) -> Iterable[Metric]:
         queued = GaugeMetricFamily(names.METRIC_GATEWAY_QUEUED, "Queries waiting in this gateway.", labels=["pool"])
         flying = GaugeMetricFamily(names.METRIC_GATEWAY_IN_FLIGHT, "Queries sent to a replica.", labels=["pool"])
         ready = GaugeMetricFamily(names.METRIC_GATEWAY_ENDPOINTS, "Ready replicas that are known.", labels=["pool"])
+        tiers = GaugeMetricFamily(names.METRIC_GATEWAY_QUEUED_TIER, "Waiting, by tier.", labels=["pool", "tier"])
+        promoted = _family(names.METRIC_GATEWAY_PROMOTIONS, "Queries that waited long and moved up a tier.", "pool")
+        tau = GaugeMetricFamily(
+            names.METRIC_GATEWAY_PREDICTION_TAU, "Rank correlation of predicted and real lengths.", labels=["pool"]
+        )
         for pool in self._pools():
+            for tier, count in pool.waiting().items():
+                tiers.add_metric([pool.name, tier], count)
+            promoted.add_metric([pool.name], pool.promotions)
+            if pool.predicts():
+                tau.add_metric([pool.name], pool.predictor.tau)
             queued.add_metric([pool.name], pool.queued)
             flying.add_metric([pool.name], pool.in_flight)
             ready.add_metric([pool.name], pool.ready_replicas)
-        return [queued, flying, ready]
+        return [queued, flying, ready, tiers, promoted, tau]
 
 
 class _TokenCounts(Collector):
@@ -69,7 +80,12 @@ class _TokenCounts(Collector):
 class Metrics:
     """All metrics of one gateway, in a registry of their own."""
 
-    def __init__(self, pools: Callable[[], Iterable[Pool]], complex_share: Callable[[], float] = lambda: 0.0) -> None:
+    def __init__(
+        self,
+        pools: Callable[[], Iterable[Pool]],
+        complex_share: Callable[[], float] = lambda: 0.0,
+        key_problems: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self.registry = CollectorRegistry()
         self._queries = Counter(
             names.METRIC_GATEWAY_QUERIES.removesuffix("_total"),
@@ -88,6 +104,17 @@ class Metrics:
             names.METRIC_GATEWAY_COMPLEX_SHARE, "Complex among the last hour's queries.", registry=self.registry
         )
         share.set_function(lambda: 100 * complex_share())
+        problems = Gauge(names.METRIC_GATEWAY_KEY_PROBLEMS, "Entries of the Secret not in use.", registry=self.registry)
+        problems.set_function(key_problems)
+        self._limited = Counter(
+            names.METRIC_GATEWAY_LIMITED.removesuffix("_total"),
+            "Queries that a limit of the caller's key refused.",
+            ["limit"],
+            registry=self.registry,
+        )
+        self._lag = Histogram(
+            names.METRIC_GATEWAY_LOOP_LAG, "How late a timer was.", buckets=_LAG_BUCKETS, registry=self.registry
+        )
         self._rejected = self._counter(names.METRIC_GATEWAY_REJECTED, "Queries that no replica has begun to answer.")
         self._retries = self._counter(names.METRIC_GATEWAY_RETRIES, "Attempts that were followed by another one.")
         self._queue = self._histogram(names.METRIC_GATEWAY_QUEUE_SECONDS, "Time spent waiting for a replica.")
@@ -133,6 +160,14 @@ class Metrics:
     def weights_broken(self, *, broken: bool) -> None:
         """Say whether the named routing weights cannot be used."""
         self._weights.set(int(broken))
+
+    def limited(self, limit: str) -> None:
+        """Count a query that a limit of its caller's key refused; `limit` is the refusal's code."""
+        self._limited.labels(limit).inc()
+
+    def lagged(self, seconds: float) -> None:
+        """Note how late a timer was."""
+        self._lag.observe(seconds)
 
     def rejected(self, pool: str, reason: str) -> None:
         """Count a query that ends without an answer of a replica; `reason` is the refusal's code."""

@@ -1,11 +1,13 @@
 """The OpenAI protocol, as far as the gateway has to understand it. Pure."""
 
-from typing import Any
+from typing import Any, Final
 
 from autoglm_gateway.json_body import json_object
 from autoglm_gateway.refusal import RefusalError
 from autoglm_gateway.route import Asked
 from autoglm_gateway.tokens import prompt_tokens
+
+_SYSTEM_ROLES: Final = ("system", "developer")
 
 
 def parse_chat(body: bytes) -> tuple[str, Asked]:
@@ -36,13 +38,15 @@ def model_card(name: str) -> dict[str, Any]:
 
 def _asked(messages: list[Any], max_tokens: int, *, tools: bool) -> Asked:
     texts: list[str] = []
-    question = ""
+    question = system = ""
     for message in messages:
         if not isinstance(message, dict):
             raise RefusalError(400, "every message must be an object with role and content")
         texts.append(_text(message.get("content")))
         if message.get("role") == "user":
             question = texts[-1]
+        elif not system and message.get("role") in _SYSTEM_ROLES:
+            system = texts[-1]
     return Asked(
         question or texts[-1],
         sum(map(len, texts)),
@@ -50,6 +54,7 @@ def _asked(messages: list[Any], max_tokens: int, *, tools: bool) -> Asked:
         max_tokens,
         tools,
         prompt_tokens=sum(map(prompt_tokens, texts)),
+        system=system,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from autoglm_api import names
-from autoglm_gateway.schedule import Tier
+from autoglm_api.keys import Tier
 from autoglm_transport.http import Headers, Pair
 
 # Credentials and cookies are for the gateway; a replica has no use for them.
@@ -53,7 +53,9 @@ def passed_on(headers: Headers, override_header: str) -> list[Pair]:
     ]
 
 
-def told_to_replica(trace: Trace, query_class: str, left_seconds: float, tier: Tier = Tier.NORMAL) -> list[Pair]:
+def told_to_replica(
+    trace: Trace, query_class: str, left_seconds: float, tier: Tier, predicted_tokens: int
+) -> list[Pair]:
     """Return the gateway's own headers to a replica."""
     return [
         (names.HEADER_REQUEST_ID, trace.request_id),
@@ -61,6 +63,7 @@ def told_to_replica(trace: Trace, query_class: str, left_seconds: float, tier: T
         (names.HEADER_DEADLINE, str(max(0, int(left_seconds * 1000)))),
         (names.HEADER_TIER, tier),
         (names.HEADER_CLASS, query_class),
+        (names.HEADER_PREDICTED_TOKENS, str(predicted_tokens)),
     ]
 
 

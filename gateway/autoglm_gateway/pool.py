@@ -2,11 +2,16 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from autoglm_api.config import GatewayPool, PoolDemand
+from autoglm_api.queue import Order, Queue
 from autoglm_gateway.admit import DrainRate, retry_after
-from autoglm_gateway.balance import Address, Replica, least_loaded, share
-from autoglm_gateway.schedule import WaitingLine
+from autoglm_gateway.affinity import Ring
+from autoglm_gateway.balance import Address, Replica, least_work, share
+from autoglm_gateway.queueing import Tier, WaitingLine
+from autoglm_gateway.queueing.predict import Asked, Predictor
+from autoglm_gateway.serving import Need, Reserve, policy_of
 from autoglm_gateway.spillover import Room
 from autoglm_gateway.tokens import OutputMean
 
@@ -27,21 +32,33 @@ class PoolGoneError(Exception):
     """The pool was removed while the query waited."""
 
 
-class Pool:
-    """Hands out replicas: at most the share of each one's concurrency, first come first served."""
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """A query that waits."""
 
-    def __init__(self, config: GatewayPool, max_queries: int) -> None:
+    future: "asyncio.Future[Replica]"
+    need: Need
+
+
+class Pool:
+    """Hands out replicas, at most the share of each one's concurrency; who waits is served by the queue's policy."""
+
+    def __init__(self, config: GatewayPool, queue: Queue | None = None) -> None:
         self.config = config
-        self.max_queries = max_queries
+        self.queue = queue or Queue()
         self.in_flight = 0
         self._gateways = 1
         self._gone = False
         self._replicas: dict[Address, Replica] = {}
         self._leaving: dict[Address, Replica] = {}  # not ready any more, or not for now, with queries still in flight
-        self._line: WaitingLine[asyncio.Future[Replica]] = WaitingLine()
+        self._line: WaitingLine[_Waiter] = WaitingLine(policy_of(self.queue))
+        self._reserve = Reserve(self.queue.urgent_reserve_percent)
+        self.longest_wait = _longest_waits(self.queue)
+        self._ring: Ring | None = None
         self._drained = DrainRate()
         self._uses = 0
         self.outputs = OutputMean()
+        self.predictor = Predictor()
         self.queued_tokens = 0
         self.served_tokens = 0
 
@@ -56,13 +73,22 @@ class Pool:
         return len(self._line)
 
     @property
+    def promotions(self) -> int:
+        """How many queries were moved up a tier because they had waited long."""
+        return self._line.promotions
+
+    def waiting(self) -> dict[Tier, int]:
+        """Return how many wait in each tier."""
+        return self._line.waiting()
+
+    @property
     def ready_replicas(self) -> int:
         """How many replicas are ready, by what Kubernetes says."""
         return len(self._replicas)
 
     def room(self) -> Room:
         """Return the slots of the ready replicas and how many are taken."""
-        slots = len(self._replicas) * share(self.config.concurrency_per_replica, self._gateways)
+        slots = self._slots()
         waking = self.config.may_sleep and not self._replicas
         return Room(self.name, slots, self.in_flight, self.queued, waking=waking)
 
@@ -84,11 +110,27 @@ class Pool:
         self.outputs.saw(output_tokens)
         self.served_tokens += prompt_tokens + output_tokens
 
-    async def take(self, deadline: float, *, again: bool = False, tokens: int = 0) -> Replica:
+    def predicts(self) -> bool:
+        """Whether lengths of answers are predicted query by query: only an order by them needs it."""
+        return self.queue.order is Order.SHORTEST_REMAINING
+
+    def answered(self, asked: Asked, predicted: int, tokens: int) -> None:
+        """Learn how long an answer was; predictions that prove worthless are not ordered by."""
+        trusted = self.predictor.trusted
+        self.predictor.saw(asked, predicted, tokens)
+        if self.predictor.trusted is not trusted:
+            self._line.serve_by(policy_of(self.queue, trusted=self.predictor.trusted))
+
+    def charge(self, need: Need, more_tokens: int) -> None:
+        """Correct what the query's tenant was charged: real tokens less the predicted ones."""
+        if more_tokens and self.queue.order is Order.FAIR:
+            self._line.charge(need.wish, more_tokens)
+
+    async def take(self, need: Need, *, again: bool = False, tokens: int = 0) -> Replica:
         """Return a replica to send one query to; give it back with `release`.
 
-        `deadline` is the event loop's time until which the query may wait. `again` is for a query that a replica
-        sent back: it goes to the head of the queue and is never refused. `tokens` is how much work it is.
+        The wish's deadline is the event loop's time until which the query may wait. `again` is for a query that a
+        replica sent back: it goes to the head of the queue and is never refused. `tokens` is how much work it is.
 
         Raises:
             QueueFullError: too many wait already.
@@ -99,50 +141,58 @@ class Pool:
             raise self._removed()
         loop = asyncio.get_running_loop()
         now = loop.time()
-        if again or not self._line:
-            replica = self._pick(now)
+        urgent = need.wish.tier is Tier.URGENT
+        if urgent:
+            self._reserve.saw_urgent(now)
+        if again or not self._line or urgent:
+            replica = self._pick(need, now) if urgent or not self._only_reserve_left(now) else None
             if replica is not None:
                 return replica
         if not again:
             self._admit(now)
-        future: asyncio.Future[Replica] = loop.create_future()
-        ticket = self._line.join(future, deadline, front=again)
+        return await self._wait(_Waiter(loop.create_future(), need), front=again, tokens=tokens)
+
+    async def _wait(self, waiter: _Waiter, *, front: bool, tokens: int) -> Replica:
+        ticket = self._line.join(waiter, waiter.need.wish, front=front)
         self.queued_tokens += tokens
+        future = waiter.future
         try:
             return await future
         except asyncio.CancelledError:
             self._line.leave(ticket)
             if future.done() and not future.cancelled() and future.exception() is None:
-                self.release(future.result())  # granted in the moment of leaving
+                self.release(future.result(), waiter.need)  # granted in the moment of leaving
             raise
         finally:
             self.queued_tokens -= tokens
 
-    def release(self, replica: Replica) -> None:
-        """Give back a replica after its query, and serve the next one that waits."""
+    def release(self, replica: Replica, need: Need, *, work_left: int | None = None) -> None:
+        """Give back a replica after its query, and serve the next one that waits.
+
+        `work_left` are the predicted tokens that have not come; all of them when it is not given.
+        """
         now = asyncio.get_running_loop().time()
-        self._unpick(replica)
+        self._unpick(replica, need, need.output_tokens if work_left is None else work_left)
         self._drained.record(now)
         self._send_waiting(now)
 
     def serve_waiting(self, now: float) -> None:
-        """Turn away who has waited too long and send the rest where there is room."""
+        """Turn away who has waited too long, promote who has waited long, and send where there is room."""
         for late in self._line.expired(now):
             _fail(late, WaitedTooLongError("no replica had room in time"))
         self._send_waiting(now)
 
     def _send_waiting(self, now: float) -> None:
-        while self._line:
-            replica = self._pick(now)
-            if replica is None:
+        while self._line and self._has_room(now):
+            waiter = self._line.next(now, urgent_only=self._only_reserve_left(now))
+            if waiter is None:
                 return
-            future = self._line.next(now)
-            if future is not None and not future.done():
-                future.set_result(replica)
+            if waiter.future.done():
                 continue
-            self._unpick(replica)
-            if future is None:  # only those are left whose deadline has passed
-                return
+            replica = self._pick(waiter.need, now)
+            if replica is None:
+                raise RuntimeError("a replica that had room has it still")
+            waiter.future.set_result(replica)
 
     def set_replicas(self, found: Mapping[Address, str], gateways: int, now: float) -> list[Address]:
         """Take over the ready replicas (address to revision); returns the addresses that are gone."""
@@ -153,44 +203,78 @@ class Pool:
             address: replica for address, replica in known.items() if address not in found and replica.in_flight
         }
         self._gateways = gateways
+        self._ring = Ring(self._replicas) if len(self._replicas) > 1 else None
         self.serve_waiting(now)
         return gone
 
-    def reconfigure(self, config: GatewayPool, max_queries: int, now: float) -> None:
-        """Take over new settings."""
+    def reconfigure(self, config: GatewayPool, queue: Queue, now: float) -> None:
+        """Take over new settings; who waits gets the place that they give."""
         self.config = config
-        self.max_queries = max_queries
+        self.queue = queue
+        self.longest_wait = _longest_waits(queue)
+        self._reserve.percent = queue.urgent_reserve_percent
+        self._line.serve_by(policy_of(queue, trusted=self.predictor.trusted))
         self.serve_waiting(now)
 
     def dismiss(self) -> None:
         """Turn away everybody who waits, because the pool is gone."""
         self._gone = True
-        for future in self._line.clear():
-            _fail(future, self._removed())
+        for waiter in self._line.clear():
+            _fail(waiter, self._removed())
 
     def _removed(self) -> PoolGoneError:
         return PoolGoneError(f"pool {self.name} was removed")
 
     def _admit(self, now: float) -> None:
-        seconds = retry_after(len(self._line), self.max_queries, self._drained.per_second(now))
+        seconds = retry_after(len(self._line), self.queue.max_queries, self._drained.per_second(now))
         if seconds is not None:
             raise QueueFullError(seconds)
 
-    def _pick(self, now: float) -> Replica | None:
-        cap = share(self.config.concurrency_per_replica, self._gateways)
-        replica = least_loaded(self._replicas.values(), cap, now)
+    def _slots(self) -> int:
+        return len(self._replicas) * self._cap()
+
+    def _cap(self) -> int:
+        return share(self.config.concurrency_per_replica, self._gateways)
+
+    def _has_room(self, now: float) -> bool:
+        cap = self._cap()
+        return any(replica.has_room(cap, now) for replica in self._replicas.values())
+
+    def _only_reserve_left(self, now: float) -> bool:
+        slots = self._slots()
+        reserved = self._reserve.slots(slots, now)
+        return reserved > 0 and self.in_flight >= slots - reserved
+
+    def _pick(self, need: Need, now: float) -> Replica | None:
+        replica = self._choose(need, now)
         if replica is not None:
             self._uses += 1
             replica.last_used = self._uses
             replica.taken()
+            replica.work += need.output_tokens
+            replica.lengths[need.length] += 1
             self.in_flight += 1
         return replica
 
-    def _unpick(self, replica: Replica) -> None:
+    def _choose(self, need: Need, now: float) -> Replica | None:
+        cap = self._cap()
+        if need.prefix and self._ring is not None and self.queue.prefix_affinity:
+            owner = self._ring.owner(need.prefix, cap, now)
+            if owner is not None:
+                return owner
+        return least_work(self._replicas.values(), cap, now, need.length if self._line else None)
+
+    def _unpick(self, replica: Replica, need: Need, work_left: int) -> None:
         replica.given_back()
+        replica.work -= work_left
+        replica.lengths[need.length] -= 1
         self.in_flight -= 1
         if not replica.in_flight and self._leaving.get(replica.address) is replica:
             del self._leaving[replica.address]
+
+
+def _longest_waits(queue: Queue) -> dict[Tier, int]:
+    return {tier: queue.longest_wait(tier) for tier in Tier}
 
 
 def _known(known: Mapping[Address, Replica], address: Address, revision: str) -> Replica:
@@ -198,6 +282,6 @@ def _known(known: Mapping[Address, Replica], address: Address, revision: str) ->
     return replica if replica is not None and replica.revision == revision else Replica(address, revision)
 
 
-def _fail(future: "asyncio.Future[Replica]", error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
+def _fail(waiter: _Waiter, error: Exception) -> None:
+    if not waiter.future.done():
+        waiter.future.set_exception(error)

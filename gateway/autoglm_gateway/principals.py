@@ -30,6 +30,10 @@ class Caller:
         """Whether the caller may ask for a model of this name."""
         return self.models is None or model in self.models
 
+    def may_pin(self, model: str) -> bool:
+        """Whether the caller may ask for one pool by its model's name: named for it, or free to choose."""
+        return self.may_choose_class if self.models is None else model in self.models
+
 
 ANYBODY: Final = Caller("", "", None, Tier.URGENT, may_choose_class=True)
 """The caller of a gateway without keys: everything is allowed to everybody who can reach it."""
@@ -105,6 +109,11 @@ class Bucket:
         self._refill(now)
         self._left -= amount
 
+    def resize(self, per_minute: float) -> None:
+        """Change the allowance; the same share of it is left."""
+        self._left *= per_minute / self.per_minute
+        self.per_minute = per_minute
+
     def _refill(self, now: float) -> None:
         passed = 0.0 if self._at is None else max(0.0, now - self._at)
         self._at = now
@@ -119,6 +128,13 @@ class Use:
     tokens: Bucket | None
     concurrency: int | None
     at_once: int = 0
+
+    def limit(self, caller: Caller, gateways: int) -> None:
+        """Take over limits, divided by so many gateways; what was used stays used."""
+        many = max(1, gateways)
+        self.queries = _resized(self.queries, caller.queries_per_minute, many)
+        self.tokens = _resized(self.tokens, caller.tokens_per_minute, many)
+        self.concurrency = None if caller.concurrency is None else -(-caller.concurrency // many)
 
     def refusal(self, tokens: float, now: float) -> tuple[str, float] | None:
         """Return which limit one more query would break and the seconds to wait, or None."""
@@ -146,9 +162,15 @@ class Use:
 
 def use_of(caller: Caller, gateways: int) -> Use:
     """Return a fresh account of a caller at one of so many gateways."""
-    many = max(1, gateways)
-    return Use(
-        queries=None if caller.queries_per_minute is None else Bucket(caller.queries_per_minute / many),
-        tokens=None if caller.tokens_per_minute is None else Bucket(caller.tokens_per_minute / many),
-        concurrency=None if caller.concurrency is None else -(-caller.concurrency // many),
-    )
+    use = Use(None, None, None)
+    use.limit(caller, gateways)
+    return use
+
+
+def _resized(bucket: Bucket | None, per_minute: int | None, gateways: int) -> Bucket | None:
+    if per_minute is None:
+        return None
+    if bucket is None:
+        return Bucket(per_minute / gateways)
+    bucket.resize(per_minute / gateways)
+    return bucket

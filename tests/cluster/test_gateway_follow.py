@@ -105,7 +105,7 @@ async def test_configuration_and_endpoints_are_followed(control_plane: Cluster) 
     await seen(lambda: light.ready_replicas == 1 and light._gateways == 2)
     assert light._replicas[Address("10.9.0.1", names.WORKER_PORT)].revision == "r1"
     await apply(config_map(max_queries=7))
-    await seen(lambda: light.max_queries == 7)
+    await seen(lambda: light.queue.max_queries == 7)
     await apply(config_map(routing=Routing(weights_config_map_ref=WeightsRef(name=WEIGHTS))))
     await seen(lambda: weighed == [None])
     await apply(weights("1"))

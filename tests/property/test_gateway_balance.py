@@ -9,13 +9,15 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoglm_api.spec import QueryClass
+from autoglm_api.spec import QueryClass, Queue
 from autoglm_gateway.balance import Address, Replica, SmoothWeighted, share
 from autoglm_gateway.inference import asked_of
 from autoglm_gateway.openai import parse_chat
 from autoglm_gateway.pool import Pool, QueueFullError
+from autoglm_gateway.queueing import Wish
 from autoglm_gateway.refusal import RefusalError
 from autoglm_gateway.route import Asked, classify
+from autoglm_gateway.serving import Need
 from autoglm_transport.limits import Limits
 from autoglm_transport.reading import RefusedError, RequestReader
 from support.gateways import pool
@@ -53,6 +55,7 @@ STEPS = st.lists(
     ),
     max_size=60,
 )
+LONG = Need(Wish(0.0, 1e12))
 CAP = 3
 MAX_QUERIES = 4
 
@@ -61,7 +64,7 @@ class World:
     """A pool, and the queries that it has accepted."""
 
     def __init__(self) -> None:
-        self.pool = Pool(pool("light", QueryClass.SIMPLE, concurrency_per_replica=CAP), MAX_QUERIES)
+        self.pool = Pool(pool("light", QueryClass.SIMPLE, concurrency_per_replica=CAP), Queue(max_queries=MAX_QUERIES))
         self.queries: list[asyncio.Task[Replica]] = []
         self.count = 1
         self.gateways = 1
@@ -69,7 +72,7 @@ class World:
     async def step(self, action: str, number: int) -> None:
         match action:
             case "arrive":
-                self.queries.append(asyncio.ensure_future(self.pool.take(1e12)))
+                self.queries.append(asyncio.ensure_future(self.pool.take(LONG)))
             case "end":
                 self._end([query for query in self.queries if query.done()], number)
             case "leave":
@@ -89,7 +92,7 @@ class World:
     def _end(self, sent: list[asyncio.Task[Replica]], number: int) -> None:
         for query in sent[number : number + 1]:
             self.queries.remove(query)
-            self.pool.release(query.result())
+            self.pool.release(query.result(), LONG)
 
     def _forget_refused(self) -> None:
         for query in list(self.queries):

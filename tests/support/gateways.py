@@ -10,7 +10,7 @@ import orjson
 
 from autoglm_api import names
 from autoglm_api.config import GatewayConfig, GatewayPool
-from autoglm_api.spec import QueryClass
+from autoglm_api.spec import MaxWaitSeconds, QueryClass, Queue
 from autoglm_gateway.app import Gateway, Settings
 from autoglm_gateway.balance import Address
 from autoglm_gateway.fleet import Endpoints, Fleet
@@ -37,12 +37,10 @@ LARGE = pool("large", QueryClass.COMPLEX)
 
 
 def config(*pools: GatewayPool, **settings: Any) -> GatewayConfig:
-    """A configuration with the pools light and large unless others are given."""
-    defaults = {
-        "max_queries": 100,
-        "max_wait_seconds": 30,
-        "max_body_bytes": 65536,
-    }
+    """A configuration with the pools light and large unless others are given; waits are those of tier Normal."""
+    waits = MaxWaitSeconds(normal=settings.pop("max_wait_seconds", 30), interactive=0, urgent=0)
+    queue = Queue(max_queries=settings.pop("max_queries", 100), max_wait_seconds=waits)
+    defaults = {"queue": queue, "max_body_bytes": 65536}
     listed = list(pools) or [LIGHT, LARGE]
     return GatewayConfig(deployment=DEPLOYMENT, namespace="shop", pools=listed, **(defaults | settings))
 

@@ -1,6 +1,6 @@
 {{- /*
 What the operator may do. Every verb is listed, none is `*`. It may create Roles only because it holds, itself, every
-permission that it puts into them (ConfigMaps and EndpointSlices: get, list, watch); it has neither `bind` nor `escalate`.
+permission that it puts into them (ConfigMaps and EndpointSlices, Secrets with `rbac.gatewayKeys`: get, list, watch); it has neither `bind` nor `escalate`.
 */ -}}
 {{- define "autoglm.rules" -}}
 - apiGroups: [autoglm.dev]
@@ -55,4 +55,10 @@ permission that it puts into them (ConfigMaps and EndpointSlices: get, list, wat
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+{{- if .Values.rbac.gatewayKeys }}
+# Never used by the operator itself: held so that it can be granted to gateways, each for the one Secret that is named.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch]
+{{- end }}
 {{- end -}}

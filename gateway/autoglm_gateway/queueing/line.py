@@ -46,7 +46,9 @@ class WaitingLine(Generic[Item]):
         self._times: list[tuple[float, int, int, Ticket[Item]]] = []
         self._weighted = policy.tiers is TierPolicy.WEIGHTED_ROUND_ROBIN and bool(policy.task_types)
         turns: Turns = StrictTurns(policy.batch_percent)
+        self._urgent_lanes = frozenset[str]({Tier.URGENT})
         if self._weighted:
+            self._urgent_lanes = frozenset(one.name for one in policy.task_types if one.tier is Tier.URGENT)
             turns = WeightedTurns(coefficients(policy.task_types))
         self._turns = turns
 
@@ -92,11 +94,13 @@ class WaitingLine(Generic[Item]):
             self._times = [entry for entry in self._times if self._is_due_of(entry)]
             heapq.heapify(self._times)
 
-    def next(self, now: float) -> Item | None:
+    def next(self, now: float, *, urgent_only: bool = False) -> Item | None:
         """Serve the next item whose deadline has not passed; None when there is none."""
         for name in self._names():
             self._set_aside_late(name, now)
         waiting = self._names()
+        if urgent_only:
+            waiting = [name for name in waiting if name in self._urgent_lanes]
         if not waiting:
             return None
         name = self._turns.pick(waiting)

@@ -1,27 +1,14 @@
 """A place in the queue and what it was asked for. Pure: times are seconds of any one origin."""
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
 from autoglm_api.keys import Tier
+from autoglm_api.queue import Order, TierPolicy
+
+__all__ = ["Item", "Order", "TaskType", "Ticket", "Tier", "TierPolicy", "Wish"]
 
 Item = TypeVar("Item")
-
-
-class TierPolicy(StrEnum):
-    """Who is next between tiers."""
-
-    STRICT = "Strict"
-    WEIGHTED_ROUND_ROBIN = "WeightedRoundRobin"
-
-
-class Order(StrEnum):
-    """Who is next within a tier."""
-
-    SHORTEST_REMAINING = "ShortestRemaining"
-    FAIR = "Fair"
-    ARRIVAL = "Arrival"
 
 
 class TaskType(NamedTuple):

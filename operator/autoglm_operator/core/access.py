@@ -15,7 +15,11 @@ def account_for(deployment: Deployment) -> JSON:
 
 
 def role_for(deployment: Deployment) -> JSON:
-    """Return the Role: read its own ConfigMap and the one with its weights, follow EndpointSlices, nothing else."""
+    """Return the Role: read its ConfigMap, its weights, the Secret with its API keys, EndpointSlices; nothing else.
+
+    The API server lets the operator grant the Secret only where it may read Secrets itself (the chart's
+    `rbac.gatewayKeys`).
+    """
     weights = deployment.spec.routing.weights_config_map_ref
     config_maps = [names.gateway_name(deployment.name), *([weights.name] if weights is not None else [])]
     rules = [
@@ -27,6 +31,9 @@ def role_for(deployment: Deployment) -> JSON:
         },
         {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": _READ},
     ]
+    keys = deployment.spec.gateway.auth.api_keys_secret_ref
+    if keys is not None:
+        rules.append({"apiGroups": [""], "resources": ["secrets"], "resourceNames": [keys.name], "verbs": _READ})
     return _named(deployment, f"{_RBAC}/v1", "Role") | {"rules": rules}
 
 

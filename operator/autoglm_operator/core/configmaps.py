@@ -28,8 +28,8 @@ def gateway_config_for(deployment: Deployment) -> JSON:
         namespace=deployment.namespace,
         pools=[_gateway_pool(pool) for pool in spec.pools],
         routing=spec.routing,
-        max_queries=spec.queue.max_queries,
-        max_wait_seconds=spec.queue.max_wait_seconds.normal,
+        queue=spec.queue,
+        auth=spec.gateway.auth,
         max_body_bytes=spec.gateway.limits.max_body_bytes,
     )
     name = names.gateway_name(deployment.name)

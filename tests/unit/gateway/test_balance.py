@@ -1,6 +1,6 @@
 import pytest
 
-from autoglm_gateway.balance import Address, Replica, SmoothWeighted, least_loaded, share
+from autoglm_gateway.balance import Address, Replica, SmoothWeighted, least_work, share
 
 
 def replicas(*in_flight: int) -> list[Replica]:
@@ -10,8 +10,8 @@ def replicas(*in_flight: int) -> list[Replica]:
 @pytest.mark.parametrize(
     ("in_flight", "cap", "port"), [((2, 1, 3), 4, 1), ((0, 0), 1, 0), ((2, 2), 2, None), ((), 2, None), ((3, 2), 3, 1)]
 )
-def test_the_least_loaded_with_room(in_flight: tuple[int, ...], cap: int, port: int | None) -> None:
-    chosen = least_loaded(replicas(*in_flight), cap, now=0)
+def test_the_least_work_with_room(in_flight: tuple[int, ...], cap: int, port: int | None) -> None:
+    chosen = least_work(replicas(*in_flight), cap, now=0)
     assert (chosen and chosen.address.port) == port
 
 
@@ -19,7 +19,7 @@ def test_of_equals_the_longest_unused() -> None:
     one, other = replicas(0, 0)
     one.last_used = 2
     other.last_used = 1
-    assert least_loaded([one, other], 1, now=0) is other
+    assert least_work([one, other], 1, now=0) is other
 
 
 def test_a_failing_replica_backs_off_twice_as_long_each_time_and_returns_one_by_one() -> None:

@@ -3,24 +3,26 @@ import time
 
 import pytest
 
-from autoglm_api.spec import QueryClass
+from autoglm_api.spec import QueryClass, Queue
 from autoglm_gateway.balance import Address
 from autoglm_gateway.pool import Pool, PoolGoneError, QueueFullError, WaitedTooLongError
+from autoglm_gateway.queueing import Wish
+from autoglm_gateway.serving import Need
 from support.gateways import pool
 
-LONG = 1e12
+LONG = Need(Wish(0.0, 1e12))
 
 
 def one_slot(max_queries: int = 10) -> Pool:
     """A pool with one replica that takes one query at a time."""
-    made = Pool(pool("light", QueryClass.SIMPLE, concurrency_per_replica=1), max_queries)
+    made = Pool(pool("light", QueryClass.SIMPLE, concurrency_per_replica=1), Queue(max_queries=max_queries))
     made.set_replicas({Address("h", 1): "r"}, 1, 0.0)
     return made
 
 
-async def waiting(made: Pool, deadline: float = LONG, *, again: bool = False) -> asyncio.Task[object]:
+async def waiting(made: Pool, need: Need = LONG, *, again: bool = False) -> asyncio.Task[object]:
     """A query that has joined the queue."""
-    task: asyncio.Task[object] = asyncio.ensure_future(made.take(deadline, again=again))
+    task: asyncio.Task[object] = asyncio.ensure_future(made.take(need, again=again))
     await asyncio.sleep(0)
     return task
 
@@ -29,7 +31,7 @@ async def test_one_that_leaves_in_the_moment_of_its_grant_gives_the_replica_back
     made = one_slot()
     replica = await made.take(LONG)
     leaver, next_one = await waiting(made), await waiting(made)
-    made.release(replica)  # grants the leaver, who has not run since
+    made.release(replica, LONG)  # grants the leaver, who has not run since
     leaver.cancel()
     assert await next_one is replica
     assert (made.in_flight, made.queued) == (1, 0)
@@ -42,7 +44,7 @@ async def test_one_that_was_sent_back_is_first_and_never_refused() -> None:
     with pytest.raises(QueueFullError):
         await made.take(LONG)
     sent_back = await waiting(made, again=True)
-    made.release(replica)
+    made.release(replica, LONG)
     await asyncio.sleep(0)
     assert (sent_back.done(), first.done()) == (True, False)
     first.cancel()
@@ -51,7 +53,7 @@ async def test_one_that_was_sent_back_is_first_and_never_refused() -> None:
 async def test_the_deadline_and_the_end_of_a_pool_turn_away() -> None:
     made = one_slot()
     await made.take(LONG)
-    late, other = await waiting(made, deadline=0.0), await waiting(made)
+    late, other = await waiting(made, Need(Wish(0.0, 0.5))), await waiting(made)
     made.serve_waiting(1.0)
     made.dismiss()
     with pytest.raises(WaitedTooLongError):
@@ -67,8 +69,8 @@ async def test_a_replica_of_a_new_revision_starts_afresh() -> None:
     assert made.set_replicas({Address("h", 1): "r2"}, 1, 0.0) == []
     new = await made.take(LONG)
     assert (new is old, new.revision, made.in_flight) == (False, "r2", 2)
-    made.release(old)
-    made.release(new)
+    made.release(old, LONG)
+    made.release(new, LONG)
     assert made.set_replicas({}, 1, 0.0) == [Address("h", 1)]
 
 
@@ -78,7 +80,7 @@ async def test_nobody_waits_for_a_pool_that_is_gone() -> None:
     made.dismiss()
     with pytest.raises(PoolGoneError):
         await made.take(LONG, again=True)
-    made.release(replica)
+    made.release(replica, LONG)
     assert (made.in_flight, made.queued) == (0, 0)
 
 
@@ -89,16 +91,18 @@ async def test_a_replica_that_comes_back_still_has_its_queries() -> None:
     made.set_replicas({Address("h", 1): "r"}, 1, 0.0)
     waiter = await waiting(made)
     assert not waiter.done()
-    made.release(replica)
+    made.release(replica, LONG)
     assert await waiter is replica
 
 
 async def test_the_end_of_a_query_costs_the_same_however_many_wait() -> None:
     made = one_slot(max_queries=100_000)
     replica = await made.take(LONG)
-    for _ in range(20_000):
-        made._line.join(asyncio.get_running_loop().create_future(), LONG)
+    waiters = [asyncio.ensure_future(made.take(LONG)) for _ in range(20_000)]
+    await asyncio.sleep(0)
     start = time.perf_counter()
     for _ in range(200):
-        made.release(replica)
+        made.release(replica, LONG)
     assert time.perf_counter() - start < 0.1
+    for waiter in waiters:
+        waiter.cancel()

@@ -81,7 +81,7 @@ def test_the_gateways_configuration_is_what_the_gateway_reads() -> None:
     manifest = changed(two_pools(), "spec.queue", {"maxQueries": 7, "maxWaitSeconds": {"Normal": 9}})
     config = GatewayConfig.model_validate(json.loads(_one("ConfigMap", "-gateway", manifest)["data"]["gateway.json"]))
     assert [pool.name for pool in config.pools] == ["light", "large"]
-    assert (config.max_queries, config.max_wait_seconds) == (7, 9)
+    assert (config.queue.max_queries, config.queue.max_wait_seconds.normal) == (7, 9)
 
 
 def test_the_gateway_may_read_its_own_configuration_and_endpoints_only() -> None:
@@ -91,6 +91,16 @@ def test_the_gateway_may_read_its_own_configuration_and_endpoints_only() -> None
         (["endpointslices"], None),
     ]
     assert {verb for rule in rules for verb in rule["verbs"]} == {"get", "list", "watch"}
+
+
+def test_the_gateway_may_read_the_one_secret_that_is_named() -> None:
+    manifest = changed(two_pools(), "spec.gateway", {"auth": {"apiKeysSecretRef": {"name": "shop-keys"}}})
+    rule = _one("Role", "-gateway", manifest)["rules"][-1]
+    assert (rule["resources"], rule["resourceNames"], rule["verbs"]) == (
+        ["secrets"],
+        ["shop-keys"],
+        ["get", "list", "watch"],
+    )
 
 
 def test_the_gateway_may_also_read_the_one_config_map_that_holds_its_weights() -> None:

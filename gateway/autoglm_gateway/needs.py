@@ -1,0 +1,97 @@
+"""What a query needs of its pool: tier, patience, predicted work, prefix. From its headers, its text and its caller."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from autoglm_api import names
+from autoglm_api.config import GatewayConfig
+from autoglm_gateway.affinity import prefix_of
+from autoglm_gateway.balance import length_of
+from autoglm_gateway.callers import tier_of
+from autoglm_gateway.features import Asked
+from autoglm_gateway.pool import Pool
+from autoglm_gateway.principals import Caller
+from autoglm_gateway.queueing import Wish, predict
+from autoglm_gateway.refusal import RefusalError
+from autoglm_gateway.serving import Need
+from autoglm_transport.http import Request
+
+# Of a body that is not read, because its class is known without: close enough, in English and in Chinese.
+_BYTES_PER_TOKEN: Final = 4
+_TEMPLATE_CHARS: Final = 32
+_MAX_DIGITS: Final = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request, who sent it, when it came, and the configuration that holds for it."""
+
+    request: Request
+    config: GatewayConfig
+    caller: Caller
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """A need, the estimated prompt, the client's deadline, and what lengths are learned by (None: they are not)."""
+
+    need: Need
+    prompt_tokens: int
+    deadline: float | None
+    asked: predict.Asked | None
+
+
+def estimated_prompt(request: Request, question: Asked | None) -> int:
+    """Return about how many tokens a prompt has."""
+    return question.prompt_tokens if question else len(request.body) // _BYTES_PER_TOKEN
+
+
+def needed(visit: Visit, pool: Pool, question: Asked | None) -> Needed:
+    """Return what a query needs of a pool.
+
+    Raises:
+        RefusalError: 400 for a tier or deadline that is none, 504 for a deadline that has passed.
+    """
+    request, now = visit.request, visit.now
+    tenant = visit.caller.tenant
+    task = request.headers.get(names.HEADER_TASK)
+    tier = tier_of(request.headers.get(names.HEADER_TIER), task, visit.config.queue, visit.caller)
+    deadline = _deadline(request.headers.get(names.HEADER_DEADLINE), now)
+    prompt = estimated_prompt(request, question)
+    asked = _asked(question, prompt, tenant) if question is not None and pool.predicts() else None
+    output = _predicted(request, pool, question, asked)
+    patience = now + pool.longest_wait[tier]
+    known = visit.config.queue.task(task) if task is not None else None
+    wish = Wish(
+        now,
+        patience if deadline is None or deadline > patience else deadline,
+        tier,
+        task or "",
+        tenant,
+        float(prompt + output),
+        float(known.jump_seconds) if known is not None else 0.0,
+    )
+    prefix = prefix_of(tenant, question.system) if question is not None and pool.queue.prefix_affinity else 0
+    return Needed(Need(wish, output, length_of(prompt), prefix), prompt, deadline, asked)
+
+
+def _deadline(header: str | None, now: float) -> float | None:
+    if header is None:
+        return None
+    if not (header.isascii() and header.isdigit() and len(header) <= _MAX_DIGITS):
+        raise RefusalError(400, f"{names.HEADER_DEADLINE} must be a number of milliseconds", code="invalid_deadline")
+    if int(header) == 0:
+        raise RefusalError(504, "the query's deadline has passed", code="deadline_exceeded")
+    return now + int(header) / 1000
+
+
+def _asked(question: Asked, prompt_tokens: int, tenant: str) -> predict.Asked:
+    template = f"{hash(question.system)} {question.text[:_TEMPLATE_CHARS]}"
+    return predict.Asked(tenant, template, prompt_tokens, question.max_tokens)
+
+
+def _predicted(request: Request, pool: Pool, question: Asked | None, asked: predict.Asked | None) -> int:
+    if asked is not None:
+        return round(pool.predictor.predict(asked))
+    return pool.outputs.predicted(question.max_tokens if question else 0) if request.method == "POST" else 0
