@@ -113,14 +113,17 @@ class Connection(asyncio.Protocol):
     @property
     def peer(self) -> str:
         """The client's IP address; empty when it is unknown."""
-        address = None if self._transport is None else self._transport.get_extra_info("peername")
-        return str(address[0]) if address else ""
+        return self._address("peername")
 
     @property
     def local(self) -> str:
         """The address of ours that the client has connected to; empty when it is unknown."""
-        address = None if self._transport is None else self._transport.get_extra_info("sockname")
-        return str(address[0]) if address else ""
+        return self._address("sockname")
+
+    def _address(self, side: str) -> str:
+        address = None if self._transport is None else self._transport.get_extra_info(side)
+        # A socket of both families shows an IPv4 address as one of IPv6 (RFC 4291 section 2.5.5.2).
+        return str(address[0]).removeprefix("::ffff:") if address else ""
 
     # --- for the server ---------------------------------------------------------------------------
     @property

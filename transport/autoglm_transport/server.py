@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import socket
+import ssl
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 from autoglm_transport.connection import Connection
 from autoglm_transport.http import Request
@@ -21,6 +23,13 @@ def plain_refusal(status: int, message: str, path: str) -> bytes:
     """Return the JSON body of an answer that the server itself gives (status, message, path if known)."""
     del status, path
     return json.dumps({"error": message}).encode()
+
+
+def _everywhere(port: int) -> socket.socket:
+    """Return a socket on all addresses: of both families where the kernel has both, else of IPv4."""
+    if not socket.has_dualstack_ipv6():
+        return socket.create_server(("0.0.0.0", port), backlog=_BACKLOG)  # noqa: S104 - as asked
+    return socket.create_server(("::", port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True)
 
 
 class HttpServer:
@@ -43,10 +52,17 @@ class HttpServer:
         self._gone: asyncio.Event | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen; returns the bound port (of use when `port` is 0). Raises OSError when it cannot."""
+    async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
+        """Listen; returns the bound port (of use when `port` is 0). Raises OSError when it cannot.
+
+        An empty `host` is every address of IPv4 and IPv6. With `tls`, every client must speak it, and its handshake
+        must end within the time for a request's headers.
+        """
         loop = asyncio.get_running_loop()
-        listener = await loop.create_server(lambda: Connection(self), host, port, backlog=_BACKLOG)
+        where: dict[str, Any] = {"host": host, "port": port} if host else {"sock": _everywhere(port)}
+        if tls is not None:
+            where |= {"ssl": tls, "ssl_handshake_timeout": self.limits.header_timeout_seconds}
+        listener = await loop.create_server(lambda: Connection(self), backlog=_BACKLOG, **where)
         self._listeners.append(listener)
         if self._timer is None:
             self._tick()
