@@ -179,7 +179,7 @@ class Front:
             prompt_tokens=found.prompt_tokens,
             asked=found.asked,
             use=use,
-            told=choice.told,
+            told=[*choice.told, *found.told],
         )
         if request.method == "POST":
             self._metrics.offered(choice.offered_class, query.tokens)

@@ -11,10 +11,10 @@ from autoglm_gateway.callers import tier_of
 from autoglm_gateway.features import Asked
 from autoglm_gateway.pool import Pool
 from autoglm_gateway.principals import Caller
-from autoglm_gateway.queueing import Wish, predict
+from autoglm_gateway.queueing import Tier, Wish, predict
 from autoglm_gateway.refusal import RefusalError
 from autoglm_gateway.serving import Need
-from autoglm_transport.http import Request
+from autoglm_transport.http import Pair, Request
 
 # Of a body that is not read, because its class is known without: close enough, in English and in Chinese.
 _BYTES_PER_TOKEN: Final = 4
@@ -34,12 +34,13 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """A need, the estimated prompt, the client's deadline, and what lengths are learned by (None: they are not)."""
+    """A need, the estimated prompt, the client's deadline, what lengths are learned by, and headers for the client."""
 
     need: Need
     prompt_tokens: int
     deadline: float | None
     asked: predict.Asked | None
+    told: list[Pair]
 
 
 def estimated_prompt(request: Request, question: Asked | None) -> int:
@@ -56,7 +57,8 @@ def needed(visit: Visit, pool: Pool, question: Asked | None) -> Needed:
     request, now = visit.request, visit.now
     tenant = visit.caller.tenant
     task = request.headers.get(names.HEADER_TASK)
-    tier = tier_of(request.headers.get(names.HEADER_TIER), task, visit.config.queue, visit.caller)
+    wished = request.headers.get(names.HEADER_TIER)
+    tier = tier_of(wished, task, visit.config.queue, visit.caller)
     deadline = _deadline(request.headers.get(names.HEADER_DEADLINE), now)
     prompt = estimated_prompt(request, question)
     asked = _asked(question, prompt, tenant) if question is not None and pool.predicts() else None
@@ -73,7 +75,9 @@ def needed(visit: Visit, pool: Pool, question: Asked | None) -> Needed:
         float(known.jump_seconds) if known is not None else 0.0,
     )
     prefix = prefix_of(tenant, question.system) if question is not None and pool.queue.prefix_affinity else 0
-    return Needed(Need(wish, output, length_of(prompt), prefix), prompt, deadline, asked)
+    need = Need(wish, output, length_of(prompt), prefix)
+    told: list[Pair] = [] if tier is Tier.NORMAL and wished is None else [(names.HEADER_TIER, tier)]
+    return Needed(need, prompt, deadline, asked, told)
 
 
 def _deadline(header: str | None, now: float) -> float | None:
