@@ -77,6 +77,7 @@ PORT_NAME_ADMIN: Final = "admin"
 HEADER_REQUEST_ID: Final = "x-request-id"
 HEADER_TRACEPARENT: Final = "traceparent"
 # Client -> gateway
+HEADER_CACHE: Final = "x-autoglm-cache"  # "allow" from the client; hit, miss or bypass to it
 HEADER_TASK: Final = "x-autoglm-task"  # the kind of work, told by the client
 # Client -> gateway -> replica
 HEADER_DEADLINE: Final = "x-autoglm-deadline-ms"  # milliseconds that are left when the header is written
@@ -101,6 +102,7 @@ PRIVATE_HEADER_PREFIX: Final = "x-autoglm-"
 
 # --- HTTP paths -----------------------------------------------------------------------------------
 PATH_CHAT: Final = "/v1/chat/completions"
+PATH_COMPLETIONS: Final = "/v1/completions"
 PATH_MODELS: Final = "/v1/models"
 PATH_HEALTHZ: Final = "/healthz"
 PATH_READYZ: Final = "/readyz"
@@ -134,6 +136,14 @@ METRIC_GATEWAY_LIMITED: Final = "autoglm_gateway_limited_total"  # [limit] refus
 METRIC_GATEWAY_KEY_PROBLEMS: Final = "autoglm_gateway_key_problems"  # gauge: entries of the keys' Secret not in use
 METRIC_GATEWAY_PREDICTION_TAU: Final = "autoglm_gateway_prediction_tau"  # [pool] gauge: rank correlation of lengths
 METRIC_GATEWAY_LOOP_LAG: Final = "autoglm_gateway_event_loop_lag_seconds"  # histogram: how late a timer was
+METRIC_GATEWAY_CACHE_HITS: Final = "autoglm_gateway_cache_hits_total"  # [level] memory, redis, shared
+METRIC_GATEWAY_CACHE_MISSES: Final = "autoglm_gateway_cache_misses_total"
+METRIC_GATEWAY_CACHE_BYPASSED: Final = "autoglm_gateway_cache_bypassed_total"  # [reason]
+METRIC_GATEWAY_CACHE_STORED: Final = "autoglm_gateway_cache_stored_total"
+METRIC_GATEWAY_CACHE_SAVED_TOKENS: Final = "autoglm_gateway_cache_saved_tokens_total"  # prompt and output, of hits
+METRIC_GATEWAY_CACHE_BYTES: Final = "autoglm_gateway_cache_bytes"  # gauge: memory of kept answers
+METRIC_GATEWAY_CACHE_REDIS: Final = "autoglm_gateway_cache_redis_available"  # gauge: 1, or 0 while it is left alone
+METRIC_GATEWAY_CACHE_REDIS_ERRORS: Final = "autoglm_gateway_cache_redis_errors_total"
 METRIC_GATEWAY_SERVED_TOKENS: Final = "autoglm_gateway_served_tokens_total"  # [pool] same estimate, of answered ones
 # --- Metrics: node runtime -------------------------------------------------------------------------
 METRIC_NODE_IN_FLIGHT: Final = "autoglm_node_in_flight_queries"

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
-from autoglm_node.query import Message
+from autoglm_node.query import Alternatives, Message, Score
 
 CHAT_FILE: Final = "chat.json"
 TOKENIZER_FILE: Final = "tokenizer.json"
@@ -54,6 +54,22 @@ class Chat:
             ids += self._mark(self.format.roles[message.role])
             ids += self._words.encode(message.content, add_special_tokens=False).ids
         return ids + self._mark(self.format.reply)
+
+    def text_ids(self, text: str) -> list[int]:
+        """Return the tokens of a bare text, after what every prompt of this model begins with."""
+        return self._mark(self.format.prefix) + list(self._words.encode(text, add_special_tokens=False).ids)
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are; their numbers begin at 0."""
+        return int(self._marks.get_vocab_size())
+
+    def score(self, token_id: int, logprob: float, likeliest: Alternatives = ()) -> Score:
+        """Return a token in words; a part of a character reads as U+FFFD."""
+        return Score(self._text(token_id), logprob, tuple((self._text(token), score) for token, score in likeliest))
+
+    def _text(self, token_id: int) -> str:
+        return str(self._marks.decode([token_id], skip_special_tokens=False))
 
     def reply(self, stops: Sequence[str] = ()) -> "ReplyText":
         """Return a fresh decoder of one reply that ends at the first of the given texts."""

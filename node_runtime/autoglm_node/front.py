@@ -5,7 +5,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Final
 from urllib.parse import unquote
@@ -16,7 +16,9 @@ from autoglm_node import __version__, openai
 from autoglm_node import inference_protocol as oip
 from autoglm_node.failure import RefusalError
 from autoglm_node.metrics import Metrics
-from autoglm_node.service import Reply, Service
+from autoglm_node.openai_answers import DONE, Answer, ChatAnswer, Choice, Frame, TextAnswer
+from autoglm_node.openai_answers import models as listing
+from autoglm_node.service import Reply, Service, usage_of
 from autoglm_transport.http import Request
 from autoglm_transport.responder import Responder
 
@@ -105,38 +107,55 @@ class Front:
 
     async def _chat(self, request: Request, responder: Responder) -> None:
         asked = openai.parse(request.body)
-        self._check_model(asked.model)
-        completion = openai.Completion(
-            f"chatcmpl-{uuid.uuid4().hex}", asked.model, int(time.time()), self._service.spec.revision
-        )
-        async with self._service.answer(asked.query(), _deadline(request)) as reply:
-            if asked.stream:
-                await self._stream_chat(reply, completion, responder, usage_follows=asked.include_usage)
-                return
-            text = "".join([piece async for piece in reply.texts()])
-        body = completion.whole(text, reply.tally.finish, reply.usage)
-        await responder.send(200, self._reply_headers(reply), body)
+        await self._openai(asked, ChatAnswer(self._frame("chatcmpl", asked)), request, responder)
 
-    async def _stream_chat(
-        self, reply: Reply, completion: openai.Completion, responder: Responder, *, usage_follows: bool
+    async def completions(self, request: Request, responder: Responder, _model: str) -> None:
+        """POST /v1/completions."""
+        await self._counted(self._completions(request, responder))
+
+    async def _completions(self, request: Request, responder: Responder) -> None:
+        asked = openai.parse_completion(request.body)
+        await self._openai(asked, TextAnswer(self._frame("cmpl", asked)), request, responder)
+
+    def _frame(self, kind: str, asked: openai.GenerationRequest) -> Frame:
+        revision = self._service.spec.revision
+        return Frame(f"{kind}-{uuid.uuid4().hex}", int(time.time()), asked.model, revision, asked.include_usage)
+
+    async def _openai(
+        self, asked: openai.GenerationRequest, answer: Answer, request: Request, responder: Responder
     ) -> None:
-        async with aclosing(reply.texts()) as texts:
-            async for text in texts:
-                if not responder.started:
-                    responder.start(200, [*_EVENTS, self._revision, _prompt_header(reply)])
-                    await responder.write(completion.opening(usage_follows=usage_follows))
-                if text:
-                    await responder.write(completion.piece(text, usage_follows=usage_follows))
-        await responder.write(completion.closing(reply.tally.finish, usage_follows=usage_follows))
-        if usage_follows:
-            await responder.write(completion.usage(reply.usage))
-        await responder.write(openai.DONE)
-        await responder.end()
+        self._check_model(asked.model)
+        query = asked.query()
+        async with self._service.answer(query, _deadline(request)) as replies:
+            if asked.stream:
+                await self._stream(replies, answer, responder, scored=query.top_logprobs is not None)
+                if asked.include_usage:
+                    await responder.write(answer.usage(usage_of(replies)))
+                await responder.write(DONE)
+                await responder.end()
+                return
+            choices = [await _choice(reply, scored=query.top_logprobs is not None) for reply in replies]
+        await responder.send(200, self._reply_headers(replies), answer.whole(choices, usage_of(replies)))
+
+    async def _stream(self, replies: Sequence[Reply], answer: Answer, responder: Responder, *, scored: bool) -> None:
+        for index, reply in enumerate(replies):
+            opened = False
+            async with aclosing(reply.texts()) as texts:
+                async for text in texts:
+                    if not responder.started:
+                        responder.start(200, [*_EVENTS, self._revision, _prompt_header(reply)])
+                    if not opened and (opening := answer.opening(index)):
+                        await responder.write(opening)
+                    opened = True
+                    scores = reply.take_scores()
+                    if text or scores:
+                        await responder.write(answer.piece(index, text, scores if scored else None))
+            await responder.write(answer.closing(index, reply.tally.finish))
 
     async def models(self, _request: Request, responder: Responder, _model: str) -> None:
         """GET /v1/models."""
         listed = dict.fromkeys((self._service.spec.model_name, self._service.spec.deployment))
-        await responder.send(200, [_JSON, self._revision], openai.models(tuple(listed), self._started_at))
+        await responder.send(200, [_JSON, self._revision], listing(tuple(listed), self._started_at))
 
     # --- Open Inference Protocol -----------------------------------------------------------------------
     async def infer(self, request: Request, responder: Responder, model: str) -> None:
@@ -148,10 +167,10 @@ class Front:
         if request.headers.get("content-encoding") not in (None, "identity"):
             raise RefusalError(415, "compressed bodies are not supported", code="unsupported_encoding")
         call = oip.parse_infer(request.body, request.headers.get(oip.BINARY_HEADER))
-        async with self._service.answer(call.query, _deadline(request)) as reply:
-            text = "".join([piece async for piece in reply.texts()])
+        async with self._service.answer(call.query, _deadline(request)) as replies:
+            text = "".join([piece async for piece in replies[0].texts()])
         headers, body = oip.infer_answer(call, model, text)
-        await responder.send(200, [*headers, *self._reply_headers(reply)[1:]], body)
+        await responder.send(200, [*headers, *self._reply_headers(replies)[1:]], body)
 
     async def generate(self, request: Request, responder: Responder, model: str) -> None:
         """POST /v2/models/MODEL/generate."""
@@ -159,9 +178,9 @@ class Front:
 
     async def _generate(self, request: Request, responder: Responder, model: str) -> None:
         self._check_model(model)
-        async with self._service.answer(oip.parse_generate(request.body), _deadline(request)) as reply:
-            text = "".join([piece async for piece in reply.texts()])
-        await responder.send(200, self._reply_headers(reply), oip.generate_answer(model, text))
+        async with self._service.answer(oip.parse_generate(request.body), _deadline(request)) as replies:
+            text = "".join([piece async for piece in replies[0].texts()])
+        await responder.send(200, self._reply_headers(replies), oip.generate_answer(model, text))
 
     async def generate_stream(self, request: Request, responder: Responder, model: str) -> None:
         """POST /v2/models/MODEL/generate_stream: one event per piece of text."""
@@ -171,7 +190,7 @@ class Front:
         self._check_model(model)
         query = oip.parse_generate(request.body)
         async with (
-            self._service.answer(query, _deadline(request)) as reply,
+            self._service.answer(query, _deadline(request)) as (reply,),
             aclosing(reply.texts()) as texts,
         ):
             async for text in texts:
@@ -211,9 +230,14 @@ class Front:
             message = f"model {model!r} does not exist here; there are {spec.model_name!r} and {spec.deployment!r}"
             raise RefusalError(404, message, code="model_not_found", param="model")
 
-    def _reply_headers(self, reply: Reply) -> Pairs:
-        confidence = (names.HEADER_CONFIDENCE, f"{reply.tally.confidence:.4f}")
-        return [_JSON, self._revision, _prompt_header(reply), confidence]
+    def _reply_headers(self, replies: Sequence[Reply]) -> Pairs:
+        least = min(reply.tally.confidence for reply in replies)
+        return [_JSON, self._revision, _prompt_header(replies[0]), (names.HEADER_CONFIDENCE, f"{least:.4f}")]
+
+
+async def _choice(reply: Reply, *, scored: bool) -> Choice:
+    text = "".join([piece async for piece in reply.texts()])
+    return Choice(text, reply.tally.finish, reply.take_scores() if scored else None)
 
 
 def _prompt_header(reply: Reply) -> tuple[str, str]:
@@ -241,6 +265,7 @@ def deadline_of(given: str | None) -> float | None:
 
 _FIXED: Final[dict[str, tuple[str, Route]]] = {
     names.PATH_CHAT: ("POST", Front.chat),
+    names.PATH_COMPLETIONS: ("POST", Front.completions),
     names.PATH_MODELS: ("GET", Front.models),
     "/v2": ("GET", Front.server_metadata),
     "/v2/health/live": ("GET", Front.live),

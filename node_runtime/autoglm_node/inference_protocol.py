@@ -1,29 +1,40 @@
 """The Open Inference Protocol (KServe v2) over HTTP with Triton's binary tensor extension and generate extension. Pure.
 
 One model signature whatever the engine: `text_input` BYTES [1] in, `text_output` BYTES [1] out, and optional
-`max_tokens` INT32 [1], `temperature` FP32 [1]. The text is one user message; the chat format is applied here.
+`max_tokens` INT32 [1] and SAMPLING [1]. The text is one user message; the chat format is applied here.
 """
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from autoglm_api import names
 from autoglm_node.failure import RefusalError
+from autoglm_node.openai import MAX_STOPS, SamplingFields, short
 from autoglm_node.query import Message, Query
 
 BINARY_HEADER: Final = "inference-header-content-length"
 TEXT_INPUT: Final = "text_input"
 TEXT_OUTPUT: Final = "text_output"
 _FORMATS: Final = {"INT32": "<i", "INT64": "<q", "FP32": "<f"}
-_SIGNATURE: Final = {TEXT_INPUT: ("BYTES",), "max_tokens": ("INT32", "INT64"), "temperature": ("FP32",)}
+_INTEGER: Final = ("INT32", "INT64")
+SAMPLING: Final = {
+    "temperature": ("FP32",),
+    "top_p": ("FP32",),
+    "top_k": _INTEGER,
+    "min_p": ("FP32",),
+    "presence_penalty": ("FP32",),
+    "frequency_penalty": ("FP32",),
+    "seed": ("INT64", "INT32"),
+}
+_SIGNATURE: Final = {TEXT_INPUT: ("BYTES",), "max_tokens": _INTEGER, **SAMPLING}
 _LENGTH: Final = struct.Struct("<I")
 MODEL_VERSION: Final = "1"
 _MAX_DIGITS: Final = 19  # Python refuses to read a number of thousands of digits
-_MAX_TEMPERATURE: Final = 2
 Body = TypeVar("Body", bound=BaseModel)
 
 
@@ -57,11 +68,24 @@ class _InferRequest(BaseModel):
         return bool(self.parameters.get("binary_data_output", False))
 
 
-class _GenerateRequest(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+class _Fields(SamplingFields):
+    """What may be asked besides the text, as inputs and as fields of a generate body."""
+
+    model_config = ConfigDict(extra="forbid")
     text_input: str
     max_tokens: Annotated[int | None, Field(ge=1)] = None
-    temperature: Annotated[float, Field(ge=0, le=_MAX_TEMPERATURE)] = 0.0
+
+    def query(self) -> Query:
+        return Query((Message("user", self.text_input),), self.max_tokens, self.sampling())
+
+
+class _GenerateRequest(_Fields):
+    id: str = ""
+    stream: bool | None = None  # the path says it; some clients do so as well
+    stop: Annotated[tuple[str, ...], Field(max_length=MAX_STOPS, strict=False), AfterValidator(short)] = ()
+
+    def query(self) -> Query:
+        return replace(super().query(), stops=tuple(stop for stop in self.stop if stop))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +108,16 @@ def parse_infer(body: bytes, header_length: str | None) -> InferCall:
     values = _values(request.inputs, body[split:])
     if TEXT_INPUT not in values:
         raise _bad(f"input {TEXT_INPUT!r} (BYTES, shape [1]) is missing")
-    temperature = float(values.get("temperature", 0.0))
-    max_tokens = values.get("max_tokens")
-    if max_tokens is not None and max_tokens < 1:
-        raise _bad("input 'max_tokens' must be at least 1")
-    if not 0 <= temperature <= _MAX_TEMPERATURE:
-        raise _bad(f"input 'temperature' must be between 0 and {_MAX_TEMPERATURE}")
-    query = Query((Message("user", values[TEXT_INPUT]),), max_tokens, temperature)
-    return InferCall(request.id, query, request.wants_binary())
+    return InferCall(request.id, query_of(values), request.wants_binary())
+
+
+def query_of(values: Mapping[str, Any]) -> Query:
+    """Return the query of an infer request's tensors, by name.
+
+    Raises:
+        RefusalError: 400, with a sentence that names the tensor.
+    """
+    return _checked(_Fields, dict(values)).query()
 
 
 def parse_generate(body: bytes) -> Query:
@@ -100,8 +126,11 @@ def parse_generate(body: bytes) -> Query:
     Raises:
         RefusalError: 400, with a sentence that names the field.
     """
-    request = _validated(_GenerateRequest, body)
-    return Query((Message("user", request.text_input),), request.max_tokens, request.temperature)
+    given = _json(body)
+    # Triton takes them beside the text, the Open Inference Protocol's own extension among `parameters`.
+    if isinstance(given, dict) and isinstance(given.get("parameters"), dict):
+        given = {**given.pop("parameters"), **given}
+    return _checked(_GenerateRequest, given).query()
 
 
 def infer_answer(call: InferCall, model: str, text: str) -> tuple[list[tuple[str, str]], bytes]:
@@ -148,10 +177,19 @@ def _bad(message: str) -> RefusalError:
 
 
 def _validated(kind: type[Body], text: bytes) -> Body:
+    return _checked(kind, _json(text))
+
+
+def _json(text: bytes) -> Any:
     try:
-        return kind.model_validate(orjson.loads(text))
+        return orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise _bad(f"the body is no JSON: {error}") from None
+
+
+def _checked(kind: type[Body], given: Any) -> Body:
+    try:
+        return kind.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
         raise _bad(f"{'.'.join(str(part) for part in first['loc']) or 'body'}: {first['msg']}") from None

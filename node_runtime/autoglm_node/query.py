@@ -6,6 +6,10 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
 
+from autoglm_node.sampling import GREEDY, Sampling
+
+Alternatives = tuple[tuple[int, float], ...]  # tokens and their natural log-probabilities, the likeliest first
+
 
 class Message(NamedTuple):
     """One turn of a conversation."""
@@ -24,13 +28,19 @@ class Finish(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A conversation to continue; `max_tokens` None means the model's default, temperature 0 means greedy."""
+    """A conversation to continue; `max_tokens` None means the model's default.
 
-    messages: tuple[Message, ...]
+    With `prompt` it is that text, or those tokens, instead; there are no turns then. `top_logprobs` None: nobody wants
+    to know the tokens' probabilities, otherwise also those of so many alternatives.
+    """
+
+    messages: tuple[Message, ...] = ()
     max_tokens: int | None = None
-    temperature: float = 0.0
-    seed: int = 0
+    sampling: Sampling = GREEDY
     stops: tuple[str, ...] = ()
+    prompt: str | tuple[int, ...] | None = None
+    top_logprobs: int | None = None
+    replies: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +49,8 @@ class Generation:
 
     input_ids: Sequence[int]
     max_tokens: int
-    temperature: float = 0.0
-    seed: int = 0
+    sampling: Sampling = GREEDY
+    top_logprobs: int = 0
 
 
 class Piece(NamedTuple):
@@ -49,6 +59,16 @@ class Piece(NamedTuple):
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
     finish: Finish
+    alternatives: tuple[Alternatives, ...] = ()
+    """For each token, where they were asked for."""
+
+
+class Score(NamedTuple):
+    """A token of a reply in words: its text, its natural log-probability and those of the likeliest tokens."""
+
+    text: str
+    logprob: float
+    likeliest: tuple[tuple[str, float], ...] = ()
 
 
 class Usage(NamedTuple):

@@ -27,6 +27,16 @@ MODEL_FILE: Final = (
 _INT32: Final = pb.TYPE_INT32
 _FP32: Final = pb.TYPE_FP32
 _BOOL: Final = pb.TYPE_BOOL
+_NATIVE_OPTIONS: Final = {
+    "temperature": _FP32,
+    "seed": pb.TYPE_INT64,
+    "top_p": _FP32,
+    "top_k": _INT32,
+    "min_p": _FP32,
+    "presence_penalty": _FP32,
+    "frequency_penalty": _FP32,
+    "top_logprobs": _INT32,
+}
 
 
 def slots(spec: EngineSpec) -> int:
@@ -61,13 +71,14 @@ def _python(spec: EngineSpec, threads: int, reclaim_file: Path) -> pb.ModelConfi
         input=[
             _input("input_ids", _INT32, [-1]),
             _input("max_tokens", _INT32, [1]),
-            _input("temperature", _FP32, [1], optional=True),
-            _input("seed", pb.TYPE_INT64, [1], optional=True),
+            *(_input(name, kind, [1], optional=True) for name, kind in _NATIVE_OPTIONS.items()),
         ],
         output=[
             pb.ModelOutput(name="token_ids", data_type=_INT32, dims=[-1]),
             pb.ModelOutput(name="logprobs", data_type=_FP32, dims=[-1]),
             pb.ModelOutput(name="finish_reason", data_type=_INT32, dims=[1]),
+            pb.ModelOutput(name="top_token_ids", data_type=_INT32, dims=[-1]),
+            pb.ModelOutput(name="top_logprobs", data_type=_FP32, dims=[-1]),
         ],
         model_transaction_policy=pb.ModelTransactionPolicy(decoupled=True),
         instance_group=[pb.ModelInstanceGroup(count=1, kind=pb.ModelInstanceGroup.KIND_CPU)],
@@ -98,6 +109,10 @@ def _tensorrt_llm(spec: EngineSpec) -> pb.ModelConfig:
             _scalar("end_id", _INT32),
             _scalar("pad_id", _INT32),
             _scalar("temperature", _FP32),
+            _scalar("runtime_top_k", _INT32),
+            _scalar("runtime_top_p", _FP32),
+            _scalar("presence_penalty", _FP32),
+            _scalar("frequency_penalty", _FP32),
             _scalar("random_seed", pb.TYPE_UINT64),
             _scalar("return_log_probs", _BOOL),
             _input("streaming", _BOOL, [1], optional=True),

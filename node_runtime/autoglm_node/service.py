@@ -5,19 +5,22 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Final, Protocol
 
 from autoglm_api.config import EngineSpec
+from autoglm_api.spec import Backend
 from autoglm_node.admission import Admission
 from autoglm_node.chat import Chat, ReplyText
 from autoglm_node.failure import EngineError, RefusalError
 from autoglm_node.metrics import Metrics
-from autoglm_node.query import Finish, Generation, Message, Piece, Query, Tally, Usage
+from autoglm_node.query import Finish, Generation, Message, Piece, Query, Score, Tally, Usage
 
 log = logging.getLogger(__name__)
 
 # Above this many characters a prompt is tokenised in a thread, so that one long query does not hold up all others.
 _INLINE_CHARACTERS: Final = 16_384
+_SEED_MASK: Final = 2**63 - 1  # the engine takes no larger seeds
 _CHARACTERS_OF_A_TURN: Final = 64  # what the marks of a turn cost, however short it is
 
 
@@ -31,7 +34,13 @@ class Engine(Protocol):
 class Reply:
     """One reply while it grows."""
 
-    def __init__(self, prompt_tokens: int, pieces: AsyncIterator[Piece], text: ReplyText) -> None:
+    def __init__(
+        self,
+        prompt_tokens: int,
+        pieces: AsyncIterator[Piece],
+        text: ReplyText,
+        scored: Callable[[Piece], list[Score]] = lambda _: [],
+    ) -> None:
         self.prompt_tokens = prompt_tokens
         self.tally = Tally()
         self.on_first_token: Callable[[], None] = lambda: None
@@ -39,6 +48,13 @@ class Reply:
         """On the monotonic clock; None before the first token."""
         self._pieces = pieces
         self._text = text
+        self._scored = scored
+        self._scores: list[Score] = []
+
+    def take_scores(self) -> list[Score]:
+        """Return the tokens since the last call, where they were asked for."""
+        taken, self._scores = self._scores, []
+        return taken
 
     async def texts(self) -> AsyncGenerator[str, None]:
         """Yield the text that each piece makes certain, also when that is none; afterwards `tally` is final."""
@@ -47,16 +63,17 @@ class Reply:
                 self.first_token_at = time.monotonic()
                 self.on_first_token()
             self.tally.add(piece)
+            self._scores += self._scored(piece)
             yield self._text.push(piece.token_ids)
             if self._text.stopped:
                 self.tally.finish = Finish.STOP
                 return
         yield self._text.flush()
 
-    @property
-    def usage(self) -> Usage:
-        """Tokens read and produced so far."""
-        return Usage(self.prompt_tokens, self.tally.tokens)
+
+def usage_of(replies: Sequence[Reply]) -> Usage:
+    """Return the tokens of a query, whose prompt counts once, and those produced so far."""
+    return Usage(replies[0].prompt_tokens, sum(reply.tally.tokens for reply in replies))
 
 
 class Service:
@@ -84,8 +101,10 @@ class Service:
         return model in (self.spec.model_name, self.spec.deployment)
 
     @asynccontextmanager
-    async def answer(self, query: Query, deadline_seconds: float | None) -> AsyncIterator[Reply]:
-        """Hold a seat and a reply while the block runs; leaving it early cancels the engine's work.
+    async def answer(self, query: Query, deadline_seconds: float | None) -> AsyncIterator[list[Reply]]:
+        """Hold a seat and the query's replies while the block runs; leaving it early cancels the engine's work.
+
+        The engine starts a reply when its texts are asked for: one after the other, they fit into one seat.
 
         Raises:
             RefusalError: 400 bad prompt, 429 full, 503 draining or engine failure, 504 deadline.
@@ -95,15 +114,29 @@ class Service:
             await inside.enter_async_context(self._admission.seat(deadline_seconds))
             generation = await self._generation(query)
             inside.enter_context(self._admission.room_for(len(generation.input_ids)))
-            async with aclosing(self._engine.generate(generation)) as pieces:
-                reply = Reply(len(generation.input_ids), pieces, self._chat.reply(query.stops))
-                reply.on_first_token = lambda: self._metrics.first_token_seconds.observe(time.monotonic() - arrival)
-                try:
-                    yield reply
-                except EngineError as error:
-                    raise self._engine_failed(error) from None
-                finally:
-                    self._count(reply)
+            replies = [await self._reply(query, generation, number, inside) for number in range(query.replies)]
+            replies[0].on_first_token = lambda: self._metrics.first_token_seconds.observe(time.monotonic() - arrival)
+            try:
+                yield replies
+            except EngineError as error:
+                raise self._engine_failed(error) from None
+            finally:
+                self._count(replies[0])
+                for reply in replies[1:]:
+                    if reply.tally.tokens:
+                        self._count(reply)
+
+    async def _reply(self, query: Query, generation: Generation, number: int, inside: AsyncExitStack) -> Reply:
+        sampling = generation.sampling
+        varied = replace(generation, sampling=replace(sampling, seed=(sampling.seed + number) & _SEED_MASK))
+        pieces = await inside.enter_async_context(aclosing(self._engine.generate(varied)))
+        scored = (lambda _: []) if query.top_logprobs is None else self._scores
+        return Reply(len(generation.input_ids), pieces, self._chat.reply(query.stops), scored)
+
+    def _scores(self, piece: Piece) -> list[Score]:
+        alternatives = piece.alternatives or ((),) * len(piece.token_ids)
+        tokens = zip(piece.token_ids, piece.logprobs, alternatives, strict=True)
+        return [self._chat.score(*token) for token in tokens]
 
     def _count(self, reply: Reply) -> None:
         first = reply.first_token_at
@@ -115,16 +148,43 @@ class Service:
         return Generation(self._chat.prompt_ids([Message("user", "?")]), max_tokens=1)
 
     async def _generation(self, query: Query) -> Generation:
-        ids = await self._prompt_ids(query.messages)
+        self._refuse_what_the_engine_lacks(query)
+        ids = await self._prompt_ids(query)
         room = self.spec.max_sequence_tokens - len(ids)
         if room < 1:
             limit = self.spec.max_sequence_tokens
             message = f"the prompt has {len(ids)} tokens; this model takes {limit} tokens, at least one for the answer"
             raise RefusalError(400, message, code="context_length_exceeded", param="messages")
         wanted = query.max_tokens or self._chat.format.default_max_tokens
-        return Generation(ids, min(wanted, room), query.temperature, query.seed)
+        return Generation(ids, min(wanted, room), query.sampling, query.top_logprobs or 0)
 
-    async def _prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+    def _refuse_what_the_engine_lacks(self, query: Query) -> None:
+        if self.spec.backend is not Backend.TENSORRT_LLM:
+            return
+        for name, asked in (("min_p", query.sampling.min_p), ("top_logprobs", query.top_logprobs)):
+            if asked:
+                message = f"{name}: backend {self.spec.backend} does not offer it; leave it out"
+                raise RefusalError(400, message, code="unsupported_parameter", param=name)
+
+    async def _prompt_ids(self, query: Query) -> Sequence[int]:
+        if query.prompt is None:
+            return await self._turns_ids(query.messages)
+        ids = await self._bare_ids(query.prompt)
+        if not ids:
+            raise RefusalError(400, "prompt: it is empty", code="invalid_value", param="prompt")
+        return ids
+
+    async def _bare_ids(self, prompt: str | tuple[int, ...]) -> Sequence[int]:
+        if isinstance(prompt, str):
+            if len(prompt) > _INLINE_CHARACTERS:
+                return await asyncio.to_thread(self._chat.text_ids, prompt)
+            return self._chat.text_ids(prompt)
+        if not all(0 <= token < self._chat.vocabulary for token in prompt):
+            message = f"prompt: tokens are numbers between 0 and {self._chat.vocabulary - 1}"
+            raise RefusalError(400, message, code="invalid_value", param="prompt")
+        return prompt
+
+    async def _turns_ids(self, messages: Sequence[Message]) -> list[int]:
         try:
             if sum(_CHARACTERS_OF_A_TURN + len(message.content) for message in messages) > _INLINE_CHARACTERS:
                 return await asyncio.to_thread(self._chat.prompt_ids, messages)

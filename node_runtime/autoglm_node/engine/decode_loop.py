@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from autoglm_node.engine.sampling import Scores, log_softmax, pick
+from autoglm_node.engine.sampling import Chooser, Scores, likeliest, log_softmax
 from autoglm_node.engine.sequence import FinishReason, Sequence, TokenEvent, TooLongError
 
 
@@ -33,7 +33,7 @@ class _Running:
     """A sequence in a slot; `length` tokens of it are in the slot, `last` is still to be fed."""
 
     sequence: Sequence
-    rng: np.random.Generator
+    chooser: Chooser
     length: int
     last: int = 0
     produced: int = 0
@@ -132,7 +132,7 @@ class DecodeLoop:
     def _start(self, sequence: Sequence) -> TokenEvent:
         ids = np.asarray(sequence.input_ids, dtype=np.int64)
         scores = self._model.prefill(len(self._running), ids)
-        running = _Running(sequence, np.random.default_rng(sequence.seed), length=len(ids))
+        running = _Running(sequence, Chooser(sequence.sampling), length=len(ids))
         event = self._advance(running, log_softmax(scores)[0])
         if not event.finish_reason:
             self._running.append(running)
@@ -140,10 +140,11 @@ class DecodeLoop:
 
     def _advance(self, running: _Running, logprobs: Scores) -> TokenEvent:
         sequence = running.sequence
-        token = pick(logprobs, sequence.temperature, running.rng)
+        token = running.chooser.choose(logprobs)
         running.last = token
         running.produced += 1
-        return TokenEvent(sequence.id, token, float(logprobs[token]), self._finish(running))
+        top = likeliest(logprobs, sequence.top_logprobs)
+        return TokenEvent(sequence.id, token, float(logprobs[token]), self._finish(running), top)
 
     def _finish(self, running: _Running) -> FinishReason:
         if running.last in running.sequence.stop_ids:

@@ -4,6 +4,8 @@ from collections.abc import Sequence as Items
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from autoglm_node.sampling import GREEDY, Sampling
+
 
 class FinishReason(IntEnum):
     """Why a sequence ended; the values are those of the `finish_reason` tensor."""
@@ -21,16 +23,16 @@ class TooLongError(ValueError):
 class Sequence:
     """One query of the engine: prompt tokens and how to continue them.
 
-    `temperature` 0 means greedy; the same `seed` gives the same reply whatever else is running.
-    A reply ends with a token of `stop_ids` or after `max_tokens` tokens.
+    The same `sampling` gives the same reply whatever else is running. A reply ends with a token of `stop_ids` or after
+    `max_tokens` tokens; each of its tokens comes with the `top_logprobs` likeliest ones.
     """
 
     id: int
     input_ids: Items[int]
     max_tokens: int
-    temperature: float = 0.0
-    seed: int = 0
+    sampling: Sampling = GREEDY
     stop_ids: frozenset[int] = field(default_factory=frozenset)
+    top_logprobs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +43,4 @@ class TokenEvent:
     token_id: int
     logprob: float
     finish_reason: FinishReason = FinishReason.NONE
+    likeliest: tuple[tuple[int, float], ...] = ()

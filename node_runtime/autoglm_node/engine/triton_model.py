@@ -26,6 +26,7 @@ from autoglm_node.engine.artifact import load_model
 from autoglm_node.engine.decode_loop import DecodeLoop
 from autoglm_node.engine.reclaim import PARAMETER_FILE, PARAMETER_INTERVAL, Reclaimer, reclaim
 from autoglm_node.engine.sequence import FinishReason, Sequence, TokenEvent, TooLongError
+from autoglm_node.sampling import Sampling
 
 IDLE_SECONDS: Final = 0.5
 """How long an idle loop sleeps before it looks whether it shall stop."""
@@ -84,13 +85,15 @@ class _Query:
 
 
 def _response(events: list[TokenEvent], reason: FinishReason) -> Any:
-    return pb_utils.InferenceResponse(
-        [
-            _tensor("token_ids", np.array([event.token_id for event in events], dtype=np.int32)),
-            _tensor("logprobs", np.array([event.logprob for event in events], dtype=np.float32)),
-            _tensor("finish_reason", np.array([reason], dtype=np.int32)),
-        ]
-    )
+    tensors = [
+        _tensor("token_ids", np.array([event.token_id for event in events], dtype=np.int32)),
+        _tensor("logprobs", np.array([event.logprob for event in events], dtype=np.float32)),
+        _tensor("finish_reason", np.array([reason], dtype=np.int32)),
+    ]
+    if top := [pair for event in events for pair in event.likeliest]:
+        tensors.append(_tensor("top_token_ids", np.array([token for token, _ in top], dtype=np.int32)))
+        tensors.append(_tensor("top_logprobs", np.array([logprob for _, logprob in top], dtype=np.float32)))
+    return pb_utils.InferenceResponse(tensors)
 
 
 def _tensor(name: str, array: np.ndarray) -> Any:
@@ -109,9 +112,11 @@ class TritonPythonModel:
     """Serves one model directory.
 
     config.pbtxt: `parameters` artifact_dir, slots, max_sequence_tokens and threads; inputs
-    `input_ids` INT32 [-1], `max_tokens` INT32 [1], optional `temperature` FP32 [1] and `seed`
-    INT64 [1]; outputs `token_ids` INT32 [-1], `logprobs` FP32 [-1], `finish_reason` INT32 [1]
-    (see `FinishReason`; the stop token itself is not among the tokens). Decoupled, no batching.
+    `input_ids` INT32 [-1], `max_tokens` INT32 [1] and, all optional and [1], the fields of `Sampling`
+    and `top_logprobs` INT32; outputs `token_ids` INT32 [-1], `logprobs` FP32 [-1], `finish_reason`
+    INT32 [1] (see `FinishReason`; the stop token itself is not among the tokens) and, where asked for,
+    `top_token_ids` INT32 [-1], `top_logprobs` FP32 [-1]: the likeliest of each token, one after the other.
+    Decoupled, no batching.
     """
 
     def initialize(self, args: dict[str, str]) -> None:
@@ -238,9 +243,17 @@ def _sequence(number: int, request: Any, stop_ids: frozenset[int]) -> Sequence:
         id=number,
         input_ids=tuple(ids.ravel().tolist()),
         max_tokens=max(1, int(value("max_tokens", 1))),
-        temperature=float(value("temperature", 0.0)),
-        seed=int(value("seed", 0)) % _SEEDS,
+        sampling=Sampling(
+            temperature=float(value("temperature", 0.0)),
+            seed=int(value("seed", 0)) % _SEEDS,
+            top_p=float(value("top_p", 1.0)),
+            top_k=max(0, int(value("top_k", 0))),
+            min_p=float(value("min_p", 0.0)),
+            presence_penalty=float(value("presence_penalty", 0.0)),
+            frequency_penalty=float(value("frequency_penalty", 0.0)),
+        ),
         stop_ids=stop_ids,
+        top_logprobs=max(0, int(value("top_logprobs", 0))),
     )
 
 

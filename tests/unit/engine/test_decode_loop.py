@@ -4,6 +4,7 @@ import pytest
 
 from autoglm_node.engine.decode_loop import DecodeLoop
 from autoglm_node.engine.sequence import FinishReason, Sequence, TokenEvent, TooLongError
+from autoglm_node.sampling import Sampling
 from support.slot_models import HistoryModel, history_next
 
 ROOM = 32
@@ -138,8 +139,8 @@ def test_a_drawn_reply_depends_on_its_seed_only() -> None:
     def reply(seed: int, companions: int) -> list[int]:
         loop = loop_of(4)
         for number in range(companions):
-            loop.submit(Sequence(10 + number, [number], max_tokens=20, temperature=1.0, seed=99))
-        loop.submit(Sequence(1, [5], max_tokens=12, temperature=4.0, seed=seed))
+            loop.submit(Sequence(10 + number, [number], max_tokens=20, sampling=Sampling(1.0, seed=99)))
+        loop.submit(Sequence(1, [5], max_tokens=12, sampling=Sampling(4.0, seed=seed)))
         return [event.token_id for event in drained(loop)[1]]
 
     assert reply(7, 0) == reply(7, 3)

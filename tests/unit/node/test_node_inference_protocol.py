@@ -12,6 +12,7 @@ from tritonclient.http import InferenceServerClient, InferInput, InferRequestedO
 from autoglm_node import inference_protocol as oip
 from autoglm_node.failure import RefusalError
 from autoglm_node.query import Message, Query
+from autoglm_node.sampling import Sampling
 
 
 def tensor(name: str, datatype: str, array: Any, *, binary: bool = True) -> InferInput:
@@ -36,7 +37,7 @@ def test_what_tritonclient_writes_is_read(*, binary: bool) -> None:
         tensor("max_tokens", "INT32", np.array([5], dtype=np.int32), binary=binary),
         tensor("temperature", "FP32", np.array([0.5], dtype=np.float32), binary=binary),
     ]
-    assert call(*inputs).query == Query((Message("user", "你好 price?"),), 5, 0.5)
+    assert call(*inputs).query == Query((Message("user", "你好 price?"),), 5, Sampling(0.5))
 
 
 @pytest.mark.parametrize(

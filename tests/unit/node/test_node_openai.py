@@ -6,9 +6,13 @@ import pytest
 
 from autoglm_node import openai
 from autoglm_node.failure import RefusalError
-from autoglm_node.query import Finish, Message, Query, Usage
+from autoglm_node.openai_answers import ChatAnswer, Choice, Frame, TextAnswer
+from autoglm_node.query import Finish, Message, Query, Score, Usage
+from autoglm_node.sampling import Sampling
 
-COMPLETION = openai.Completion("chatcmpl-1", "shop-assistant", 1_700_000_000, "7f2a91c3")
+FRAME = Frame("chatcmpl-1", 1_700_000_000, "shop-assistant", "7f2a91c3")
+COMPLETION = ChatAnswer(FRAME)
+SCORES = [Score("4", -0.5, (("4", -0.5), ("\ufffd", -1.5))), Score("2", -0.25)]
 
 
 def body(**changes: Any) -> bytes:
@@ -21,11 +25,18 @@ def body(**changes: Any) -> bytes:
         ({}, Query((Message("user", "hi"),))),
         ({"max_tokens": 5}, Query((Message("user", "hi"),), max_tokens=5)),
         ({"max_tokens": 5, "max_completion_tokens": 7}, Query((Message("user", "hi"),), max_tokens=7)),
-        ({"temperature": 1}, Query((Message("user", "hi"),), temperature=1.0)),
-        ({"seed": 3}, Query((Message("user", "hi"),), seed=3)),
-        ({"seed": -1}, Query((Message("user", "hi"),), seed=2**63 - 1)),
+        ({"temperature": 1}, Query((Message("user", "hi"),), sampling=Sampling(1.0))),
+        ({"seed": 3}, Query((Message("user", "hi"),), sampling=Sampling(seed=3))),
+        ({"seed": -1}, Query((Message("user", "hi"),), sampling=Sampling(seed=2**63 - 1))),
         ({"stop": "x"}, Query((Message("user", "hi"),), stops=("x",))),
         ({"stop": ["x", "", "y"]}, Query((Message("user", "hi"),), stops=("x", "y"))),
+        ({"n": 3}, Query((Message("user", "hi"),), replies=3)),
+        ({"logprobs": True}, Query((Message("user", "hi"),), top_logprobs=0)),
+        ({"logprobs": True, "top_logprobs": 2}, Query((Message("user", "hi"),), top_logprobs=2)),
+        (
+            {"top_p": 0, "top_k": -1, "min_p": 0.1, "presence_penalty": -2, "frequency_penalty": 2},
+            Query((Message("user", "hi"),), sampling=Sampling(0, 0, 0, 0, 0.1, -2, 2)),
+        ),
         ({"stop": None, "n": 1, "tools": [], "top_p": 1.0}, Query((Message("user", "hi"),))),
         ({"user": "u", "metadata": {}, "something_new": 1}, Query((Message("user", "hi"),))),
         (
@@ -45,10 +56,13 @@ def test_honoured_fields(changes: dict[str, Any], query: Query) -> None:
 @pytest.mark.parametrize(
     ("changes", "param", "code"),
     [
-        ({"n": 2}, "n", "unsupported_parameter"),
+        ({"n": 9}, "n", "invalid_value"),
         ({"tools": [{"type": "function"}]}, "tools", "unsupported_parameter"),
-        ({"logprobs": True}, "logprobs", "unsupported_parameter"),
-        ({"top_p": 0.5}, "top_p", "unsupported_parameter"),
+        ({"top_logprobs": 3}, "body", "invalid_value"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "invalid_value"),
+        ({"top_p": 1.1}, "top_p", "invalid_value"),
+        ({"presence_penalty": 3}, "presence_penalty", "invalid_value"),
+        ({"logit_bias": {"1": 2}}, "logit_bias", "unsupported_parameter"),
         ({"response_format": {"type": "json_object"}}, "response_format", "unsupported_parameter"),
         ({"messages": []}, "messages", "invalid_value"),
         ({"messages": "hi"}, "messages", "invalid_value"),
@@ -81,7 +95,7 @@ def test_a_body_that_is_no_object_is_refused(raw: bytes) -> None:
 
 
 def test_a_whole_answer() -> None:
-    answer = orjson.loads(COMPLETION.whole("42", Finish.STOP, Usage(7, 2)))
+    answer = orjson.loads(COMPLETION.whole([Choice("42", Finish.STOP)], Usage(7, 2)))
     (choice,) = answer["choices"]
     assert choice["message"] == {"role": "assistant", "content": "42", "refusal": None}
     assert choice["finish_reason"] == "stop"
@@ -90,12 +104,8 @@ def test_a_whole_answer() -> None:
 
 
 def test_stream_events() -> None:
-    events = [
-        COMPLETION.opening(usage_follows=True),
-        COMPLETION.piece("42", usage_follows=True),
-        COMPLETION.closing(Finish.LENGTH, usage_follows=True),
-        COMPLETION.usage(Usage(7, 2)),
-    ]
+    answer = ChatAnswer(FRAME._replace(usage_follows=True))
+    events = [answer.opening(0), answer.piece(0, "42"), answer.closing(0, Finish.LENGTH), answer.usage(Usage(7, 2))]
     assert all(event.startswith(b"data: {") and event.endswith(b"}\n\n") for event in events)
     chunks = [orjson.loads(event[len(b"data: ") :]) for event in events]
     assert [chunk["choices"][0]["delta"].get("content") for chunk in chunks[:3]] == ["", "42", None]
@@ -105,7 +115,7 @@ def test_stream_events() -> None:
 
 
 def test_without_usage_no_chunk_names_it() -> None:
-    assert b"usage" not in COMPLETION.piece("x", usage_follows=False)
+    assert b"usage" not in COMPLETION.piece(0, "x")
 
 
 @pytest.mark.parametrize(
@@ -123,3 +133,54 @@ def test_a_million_mistakes_cost_no_more_than_the_first() -> None:
     with pytest.raises(RefusalError, match="messages"):
         openai.parse(b'{"model": "m", "messages": [{"role": "user", "content": [%b{}]}]}' % (b"{}," * 300_000))
     assert time.perf_counter() - start < 1
+
+
+def test_scores_of_a_chat_answer() -> None:
+    answer = orjson.loads(COMPLETION.whole([Choice("42", Finish.STOP, SCORES), Choice("", Finish.STOP)], Usage(7, 2)))
+    first, second = answer["choices"][0]["logprobs"]["content"]
+    assert (first["token"], first["logprob"], first["bytes"]) == ("4", -0.5, [52])
+    assert [(other["token"], other["bytes"]) for other in first["top_logprobs"]] == [("4", [52]), ("\ufffd", None)]
+    assert (second["token"], second["top_logprobs"]) == ("2", [])
+    assert (answer["choices"][1]["index"], answer["choices"][1]["logprobs"]) == (1, None)
+
+
+def test_scores_of_a_text_answer_go_on_where_the_last_piece_ended() -> None:
+    answer = TextAnswer(FRAME)
+    pieces = [answer.piece(0, "42", SCORES), answer.piece(1, "4", SCORES[:1]), answer.piece(0, "4", SCORES[:1])]
+    logprobs = [orjson.loads(piece[len("data: ") :])["choices"][0]["logprobs"] for piece in pieces]
+    assert [one["text_offset"] for one in logprobs] == [[0, 1], [0], [2]]
+    assert (logprobs[0]["tokens"], logprobs[0]["token_logprobs"]) == (["4", "2"], [-0.5, -0.25])
+    assert logprobs[2]["top_logprobs"] == [{"4": -0.5, "\ufffd": -1.5}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "query"),
+    [
+        ({"prompt": "hi"}, Query(prompt="hi")),
+        ({"prompt": ["hi"]}, Query(prompt="hi")),
+        ({"prompt": [1, 2]}, Query(prompt=(1, 2))),
+        ({"prompt": [[1, 2]], "max_tokens": 3}, Query(prompt=(1, 2), max_tokens=3)),
+        ({"prompt": "hi", "logprobs": 2, "n": 2}, Query(prompt="hi", top_logprobs=2, replies=2)),
+        ({"prompt": "hi", "echo": False, "best_of": 1, "suffix": ""}, Query(prompt="hi")),
+    ],
+)
+def test_prompts_of_completions(changes: dict[str, Any], query: Query) -> None:
+    assert openai.parse_completion(orjson.dumps({"model": "m", **changes})).query() == query
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, "invalid_value"),
+        ({"prompt": ["a", "b"]}, "invalid_value"),
+        ({"prompt": [-1]}, "invalid_value"),
+        ({"prompt": "a", "logprobs": 6}, "invalid_value"),
+        ({"prompt": "a", "echo": True}, "unsupported_parameter"),
+        ({"prompt": "a", "suffix": "b"}, "unsupported_parameter"),
+        ({"prompt": "a", "best_of": 2}, "unsupported_parameter"),
+    ],
+)
+def test_refused_completions(changes: dict[str, Any], code: str) -> None:
+    with pytest.raises(RefusalError) as refused:
+        openai.parse_completion(orjson.dumps({"model": "m", **changes}))
+    assert (refused.value.status, refused.value.code) == (400, code)

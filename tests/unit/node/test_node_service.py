@@ -43,7 +43,7 @@ async def test_what_takes_long_to_tokenise_leaves_the_event_loop_alone(
         Metrics("m"),
         lambda: None,
     )
-    assert (await service._prompt_ids(messages) == [threading.get_ident()]) is inline
+    assert (await service._turns_ids(messages) == [threading.get_ident()]) is inline
 
 
 @pytest.mark.parametrize(("given", "seconds"), [(None, None), ("1500", 1.5), ("-1", 0.0)])

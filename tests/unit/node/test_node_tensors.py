@@ -6,9 +6,10 @@ import pytest
 from autoglm_api.spec import Backend
 from autoglm_node import repository, tensors
 from autoglm_node.query import Finish, Generation, Piece
+from autoglm_node.sampling import Sampling
 from support.node_artifacts import engine_spec
 
-ASKED = Generation((5, 6, 7), max_tokens=9, temperature=0.5, seed=3)
+ASKED = Generation((5, 6, 7), max_tokens=9, sampling=Sampling(0.5, 3, 0.9, 5, 0.1, 0.2, 0.3))
 
 
 def arrays(**values: Any) -> dict[str, Any]:
