@@ -5,11 +5,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from autoglm_node.engine.decode_loop import DecodeLoop
+from autoglm_node.engine.packing import Batching, Bucket
 from autoglm_node.engine.sequence import FinishReason, Sequence
 from support.slot_models import VOCABULARY, HistoryModel, history_next
 
 ROOM = 20
 PROMPTS = st.lists(st.integers(0, VOCABULARY - 1), min_size=1, max_size=ROOM - 1)
+BUCKETS = st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 4)).map(
+    lambda caps: (Bucket(4, caps[0]), Bucket(9, caps[1]), Bucket(20, caps[2]))
+)
+BATCHING = st.builds(Batching, BUCKETS, st.integers(1, 40))
 STOPS = st.frozensets(st.integers(0, VOCABULARY - 1), max_size=4)
 
 
@@ -26,11 +31,11 @@ def reply_alone(sequence: Sequence) -> list[int]:
 class Traffic(RuleBasedStateMachine):
     """Clients that come, go and cancel, against one loop."""
 
-    @initialize(slots=st.integers(1, 5), budget=st.integers(1, 40))
-    def start(self, slots: int, budget: int) -> None:
+    @initialize(slots=st.integers(1, 5), batching=BATCHING)
+    def start(self, slots: int, batching: Batching) -> None:
         self.slots = slots
         self.model = HistoryModel(slots)
-        self.loop = DecodeLoop(self.model, slots, ROOM, budget)
+        self.loop = DecodeLoop(self.model, slots, ROOM, batching)
         self.open: dict[int, tuple[Sequence, list[int]]] = {}
         self.seen = 0
 
@@ -43,9 +48,9 @@ class Traffic(RuleBasedStateMachine):
 
     @rule()
     def step(self) -> None:
-        before = self.loop.idle
+        idle, read = self.loop.idle, self.loop.counts.prompt_tokens
         events = self.loop.step()
-        assert bool(events) is not before
+        assert (bool(events) or self.loop.counts.prompt_tokens > read) is not idle
         for event in events:
             sequence, tokens = self.open[event.id]
             tokens.append(event.token_id)
@@ -80,13 +85,18 @@ TestTraffic = Traffic.TestCase
 TestTraffic.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(PROMPTS, st.integers(1, 12)), min_size=1, max_size=12), st.integers(1, 5))
-def test_no_query_overtakes_another_on_its_way_to_a_slot(queries: list[tuple[list[int], int]], slots: int) -> None:
-    loop = DecodeLoop(HistoryModel(slots), slots, ROOM)
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(PROMPTS, st.integers(1, 12)), min_size=1, max_size=12), st.integers(1, 5), BATCHING)
+def test_nobody_waits_longer_than_its_elders_work(
+    queries: list[tuple[list[int], int]], slots: int, batching: Batching
+) -> None:
+    loop = DecodeLoop(HistoryModel(slots), slots, ROOM, batching)
     for number, (ids, max_tokens) in enumerate(queries):
         loop.submit(Sequence(number, ids, max_tokens))
-    firsts: list[int] = []
+    step, work = 0, [2 * len(ids) + max_tokens + 2 for ids, max_tokens in queries]
     while not loop.idle:
-        firsts += [event.id for event in loop.step() if event.id not in firsts]
-    assert firsts == sorted(firsts)
+        step += 1
+        for event in loop.step():
+            # As long as if all its elders had been served one by one, in chunks of half a budget of one token.
+            assert not event.finish_reason or step <= sum(work) + 2
+        assert step <= sum(work) + 2

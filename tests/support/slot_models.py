@@ -1,5 +1,7 @@
 """Models for tests of the CPU engine: one of pure arithmetic, and a tiny GLM in numpy and ONNX."""
 
+from collections.abc import Sequence as Items
+
 import numpy as np
 
 from autoglm_node.engine.ort_model import CacheShape, OrtModel
@@ -17,19 +19,28 @@ class HistoryModel:
         self.slots: list[list[int]] = [[] for _ in range(slots)]
         self.batches: list[int] = []
 
-    def prefill(self, slot: int, input_ids: np.ndarray) -> np.ndarray:
-        self.slots[slot] = [int(token) for token in input_ids]
+    def prefill(self, slot: int, prompts: Items[Items[int]]) -> np.ndarray:
+        longest = max(map(len, prompts))
+        for row, ids in enumerate(prompts):
+            # What pads a shorter prompt stays in its slot until it is overwritten.
+            self.slots[slot + row] = [*map(int, ids), *[0] * (longest - len(ids))]
+        return self._scores(range(slot, slot + len(prompts)))
+
+    def extend(self, slot: int, input_ids: Items[int], held: int) -> np.ndarray:
+        self.slots[slot] = [*self.slots[slot][:held], *input_ids]
+        assert len(self.slots[slot]) == held + len(input_ids)
         return self._scores([slot])
 
     def decode(self, tokens: list[int], lengths: list[int]) -> np.ndarray:
         self.batches.append(len(tokens))
         for slot, (token, length) in enumerate(zip(tokens, lengths, strict=True)):
-            assert len(self.slots[slot]) == length
-            self.slots[slot].append(token)
+            assert len(self.slots[slot]) >= length
+            self.slots[slot] = [*self.slots[slot][:length], token]
         return self._scores(range(len(tokens)))
 
-    def move(self, source: int, target: int) -> None:
-        self.slots[target] = list(self.slots[source])
+    def move(self, source: int, target: int, tokens: int) -> None:
+        assert len(self.slots[source]) >= tokens
+        self.slots[target] = self.slots[source][:tokens]
 
     def _scores(self, slots: "range | list[int]") -> np.ndarray:
         rows = np.zeros((len(slots), VOCABULARY), dtype=np.float32)

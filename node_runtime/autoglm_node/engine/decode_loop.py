@@ -1,61 +1,62 @@
 """Continuous batching: between any two tokens, sequences may join and leave the batch.
 
-The loop owns a fixed number of slots, each with room for one sequence's keys and values. The
-running sequences always fill slots 0..n-1, so that one decode run covers exactly them; when one
-ends, the last one moves into its place. Not thread-safe: one thread drives a loop.
+The loop owns a fixed number of slots, each with room for one sequence's keys and values. The running sequences
+always fill slots 0..n-1, so that one decode run covers exactly them; when one ends, the last one moves into its
+place. A prompt that is read in chunks holds the last slot until it is read. Not thread-safe: one thread drives a loop.
 """
 
-from collections import deque
+import math
+from collections.abc import Sequence as Items
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
-from autoglm_node.engine.sampling import Chooser, Scores, likeliest, log_softmax
-from autoglm_node.engine.sequence import FinishReason, Sequence, TokenEvent, TooLongError
+from autoglm_node.engine.packing import Batching, InWork, Plan, plan
+from autoglm_node.engine.sampling import Scores, log_softmax
+from autoglm_node.engine.sequence import Sequence, TokenEvent, TooLongError
+from autoglm_node.engine.slots import Chunked, Running, prompted
 
 
 class SlotModel(Protocol):
     """A model with numbered slots for keys and values; scores are [rows, vocabulary]."""
 
-    def prefill(self, slot: int, input_ids: np.ndarray) -> Scores:
-        """Start a sequence in `slot`; return the scores [1, vocabulary] after its prompt."""
+    def prefill(self, slot: int, prompts: Items[Items[int]]) -> Scores:
+        """Start sequences in `slot` and those after it; the scores after the longest prompts are right, others not."""
+
+    def extend(self, slot: int, input_ids: Items[int], held: int) -> Scores:
+        """Append tokens to a slot that holds `held` tokens; return the scores [1, vocabulary] after the last."""
 
     def decode(self, tokens: list[int], lengths: list[int]) -> Scores:
         """Append `tokens[i]` to slot i, which holds `lengths[i]` tokens; return the new scores."""
 
-    def move(self, source: int, target: int) -> None:
-        """Copy what slot `source` holds to slot `target`."""
+    def move(self, source: int, target: int, tokens: int) -> None:
+        """Copy the first `tokens` tokens that slot `source` holds to slot `target`."""
 
 
 @dataclass(slots=True)
-class _Running:
-    """A sequence in a slot; `length` tokens of it are in the slot, `last` is still to be fed."""
+class Counts:
+    """What the loop has done since it was made."""
 
-    sequence: Sequence
-    chooser: Chooser
-    length: int
-    last: int = 0
-    produced: int = 0
+    prompt_tokens: int = 0
+    padded_tokens: int = 0
+    packs: int = 0
+    steps: int = 0
 
 
 class DecodeLoop:
     """Schedules sequences over the slots of a model, one token of each per step."""
 
     def __init__(
-        self, model: SlotModel, slots: int, max_sequence_tokens: int, prefill_tokens_per_step: int = 512
+        self, model: SlotModel, slots: int, max_sequence_tokens: int, batching: Batching | None = None
     ) -> None:
-        """Drive `model` with `slots` slots of `max_sequence_tokens` tokens (prompt and reply).
-
-        A step admits newcomers until `prefill_tokens_per_step` prompt tokens were read (one
-        sequence at least), which bounds how long running replies wait for newcomers.
-        """
+        """Drive `model` with `slots` slots of `max_sequence_tokens` tokens (prompt and reply)."""
         self._model = model
         self._slots = slots
         self._max_tokens = max_sequence_tokens
-        self._prefill_budget = prefill_tokens_per_step
-        self._waiting: deque[Sequence] = deque()
-        self._running: list[_Running] = []
+        self.batching = batching or Batching()
+        self.counts = Counts()
+        self._waiting: list[tuple[Sequence, float]] = []
+        self._running: list[Running] = []
+        self._chunked: Chunked | None = None
 
     @property
     def waiting(self) -> int:
@@ -65,20 +66,20 @@ class DecodeLoop:
     @property
     def running(self) -> int:
         """Sequences in a slot."""
-        return len(self._running)
+        return len(self._running) + (self._chunked is not None)
 
     @property
     def cached_tokens(self) -> int:
         """Tokens whose keys and values are held in slots."""
-        return sum(running.length for running in self._running)
+        return sum(running.length for running in self._running) + (self._chunked.read if self._chunked else 0)
 
     @property
     def idle(self) -> bool:
-        """Whether a step would do nothing."""
-        return not (self._waiting or self._running)
+        """Whether a step would do nothing, whenever it came."""
+        return not (self._waiting or self.running)
 
-    def submit(self, sequence: Sequence) -> None:
-        """Queue a sequence, in order of arrival.
+    def submit(self, sequence: Sequence, now: float = 0.0) -> None:
+        """Queue a sequence that arrives at `now` (seconds of any clock that `step` shares).
 
         Raises:
             TooLongError: the prompt is empty or leaves no room for a single reply token.
@@ -87,23 +88,32 @@ class DecodeLoop:
             raise TooLongError(
                 f"the prompt has {len(sequence.input_ids)} tokens; between 1 and {self._max_tokens - 1} fit"
             )
-        self._waiting.append(sequence)
+        self._waiting.append((sequence, now))
 
     def cancel(self, sequence_id: int) -> bool:
         """Drop a sequence, free its slot at once, and say whether it was known."""
+        if self._chunked is not None and self._chunked.sequence.id == sequence_id:
+            self._chunked = None
+            return True
         for index, running in enumerate(self._running):
             if running.sequence.id == sequence_id:
                 self._release(index)
                 return True
-        kept = deque(waiting for waiting in self._waiting if waiting.id != sequence_id)
-        known = len(kept) < len(self._waiting)
-        self._waiting = kept
-        return known
+        before = len(self._waiting)
+        self._waiting = [entry for entry in self._waiting if entry[0].id != sequence_id]
+        return len(self._waiting) < before
 
-    def step(self) -> list[TokenEvent]:
-        """Produce one token for every running sequence and the first one of newcomers."""
+    def held_seconds(self, now: float) -> float:
+        """Return for how long a step would do nothing unless something arrives: newcomers wait for company."""
+        if self.running or not self._waiting or self._ripe(now):
+            return 0.0
+        return self._waiting[0][1] + self.batching.queue_delay_seconds - now
+
+    def step(self, now: float = math.inf) -> list[TokenEvent]:
+        """Produce one token for every running sequence and read prompts of newcomers."""
+        self.counts.steps += 1
         events = self._decode() if self._running else []
-        return events + self._admit()
+        return events + self._read(now)
 
     def _decode(self) -> list[TokenEvent]:
         batch = list(self._running)
@@ -111,52 +121,100 @@ class DecodeLoop:
         for running in batch:
             running.length += 1
         logprobs = log_softmax(scores)
-        events = [self._advance(running, logprobs[i]) for i, running in enumerate(batch)]
+        events = [running.advance(logprobs[i], self._max_tokens) for i, running in enumerate(batch)]
         # From the last slot down, so that an index is still right when its turn comes.
         for index in reversed(range(len(batch))):
             if events[index].finish_reason:
                 self._release(index)
         return events
 
-    def _admit(self) -> list[TokenEvent]:
-        events: list[TokenEvent] = []
-        budget = self._prefill_budget
-        while self._waiting and len(self._running) < self._slots:
-            tokens = len(self._waiting[0].input_ids)
-            if events and tokens > budget:
-                break
-            budget -= tokens
-            events.append(self._start(self._waiting.popleft()))
+    def _read(self, now: float) -> list[TokenEvent]:
+        ripe = bool(self._waiting) and self._ripe(now)
+        if not ripe and self._chunked is None:
+            return []
+        queue = [sequence for sequence, _ in self._waiting] if ripe else []
+        decided = plan([len(sequence.input_ids) for sequence in queue], self._in_work(), self.batching)
+        if decided.begins is not None:
+            long = queue[decided.begins]
+            self._chunked = Chunked(long, self.batching.bucket_of(len(long.input_ids)))
+        self._forget(decided)
+        events = self._read_chunk(decided.chunk)
+        for pack in decided.packs:
+            events += self._read_pack([queue[place] for place in pack])
         return events
 
-    def _start(self, sequence: Sequence) -> TokenEvent:
-        ids = np.asarray(sequence.input_ids, dtype=np.int64)
-        scores = self._model.prefill(len(self._running), ids)
-        running = _Running(sequence, Chooser(sequence.sampling), length=len(ids))
-        event = self._advance(running, log_softmax(scores)[0])
+    def _ripe(self, now: float) -> bool:
+        """Whether newcomers have waited long enough for company, or there is no place for more."""
+        full = len(self._waiting) >= self._slots - self.running
+        return full or now - self._waiting[0][1] >= self.batching.queue_delay_seconds
+
+    def _in_work(self) -> InWork:
+        by_bucket = [0] * len(self.batching.buckets)
+        for held in self._running:
+            by_bucket[held.bucket] += 1
+        if self._chunked is not None:
+            by_bucket[self._chunked.bucket] += 1
+        remaining = self._chunked.remaining if self._chunked else 0
+        return InWork(by_bucket, self._slots - self.running, remaining)
+
+    def _forget(self, decided: Plan) -> None:
+        """Take the prompts that are read now out of the queue."""
+        gone = {place for pack in decided.packs for place in pack}
+        if decided.begins is not None:
+            gone.add(decided.begins)
+        self._waiting = [entry for place, entry in enumerate(self._waiting) if place not in gone]
+
+    def _read_chunk(self, tokens: int) -> list[TokenEvent]:
+        chunked = self._chunked
+        if chunked is None:
+            return []
+        top = self._slots - 1
+        ids = chunked.sequence.input_ids[chunked.read : chunked.read + tokens]
+        scores = self._model.extend(top, ids, chunked.read)
+        chunked.read += len(ids)
+        self._count(len(ids), len(ids))
+        if chunked.remaining:
+            return []
+        self._chunked = None
+        if top != len(self._running):
+            self._model.move(top, len(self._running), chunked.read)
+        return self._begin(prompted(chunked.sequence, chunked.bucket), log_softmax(scores)[0])
+
+    def _read_pack(self, sequences: list[Sequence]) -> list[TokenEvent]:
+        # The longest first: those that get their first token here may end with it and leave.
+        sequences = sorted(sequences, key=lambda sequence: -len(sequence.input_ids))
+        longest = len(sequences[0].input_ids)
+        scores = self._model.prefill(len(self._running), [sequence.input_ids for sequence in sequences])
+        self._count(sum(len(sequence.input_ids) for sequence in sequences), longest * len(sequences))
+        logprobs = log_softmax(scores)
+        first, events = len(self._running), []
+        for sequence in sequences:
+            self._running.append(prompted(sequence, self.batching.bucket_of(len(sequence.input_ids))))
+        # From the last slot down, as in _decode. Of a padded prompt the next decode run feeds the last token again.
+        for row in reversed(range(len(sequences))):
+            if len(sequences[row].input_ids) == longest:
+                running = self._running[first + row]
+                running.length += 1
+                event = running.advance(logprobs[row], self._max_tokens)
+                events.append(event)
+                if event.finish_reason:
+                    self._release(first + row)
+        return events[::-1]
+
+    def _begin(self, running: Running, logprobs: Scores) -> list[TokenEvent]:
+        running.length += 1
+        event = running.advance(logprobs, self._max_tokens)
         if not event.finish_reason:
             self._running.append(running)
-        return event
+        return [event]
 
-    def _advance(self, running: _Running, logprobs: Scores) -> TokenEvent:
-        sequence = running.sequence
-        token = running.chooser.choose(logprobs)
-        running.last = token
-        running.produced += 1
-        top = likeliest(logprobs, sequence.top_logprobs)
-        return TokenEvent(sequence.id, token, float(logprobs[token]), self._finish(running), top)
-
-    def _finish(self, running: _Running) -> FinishReason:
-        if running.last in running.sequence.stop_ids:
-            return FinishReason.STOP
-        # The last token is not in the slot yet; it needs a place before the next can follow.
-        full = running.length + 1 >= self._max_tokens
-        if full or running.produced >= running.sequence.max_tokens:
-            return FinishReason.LENGTH
-        return FinishReason.NONE
+    def _count(self, prompt_tokens: int, padded_tokens: int) -> None:
+        self.counts.prompt_tokens += prompt_tokens
+        self.counts.padded_tokens += padded_tokens
+        self.counts.packs += 1
 
     def _release(self, index: int) -> None:
         last = self._running.pop()
         if index < len(self._running):
-            self._model.move(len(self._running), index)
+            self._model.move(len(self._running), index, last.length)
             self._running[index] = last

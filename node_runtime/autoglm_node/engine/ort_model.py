@@ -6,6 +6,7 @@ one for values, [slots, kv heads, max tokens, head size]. Binding the same memor
 0..n-1 binds the first n rows of every buffer.
 """
 
+from collections.abc import Sequence as Items
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -55,19 +56,23 @@ class OrtModel:
             for layer in range(shape.layers)
             for name in ("key", "value")
         }
-        self._prefills = [self._binding(slot, slot + 1) for slot in range(slots)]
+        self._bindings: dict[tuple[int, int], Any] = {}
         self._decodes = [_DecodeRun(self._binding(0, n), n, shape.vocabulary) for n in range(1, slots + 1)]
 
-    def prefill(self, slot: int, input_ids: np.ndarray) -> Scores:
-        """Read a prompt into an empty slot; return scores [1, vocabulary]."""
-        binding, time = self._prefills[slot], len(input_ids)
-        scores = np.empty((1, self.vocabulary), dtype=np.float32)
-        binding.bind_ortvalue_input(INPUT_IDS, _shared(np.ascontiguousarray(input_ids, np.int64)[None]))
-        binding.bind_ortvalue_input(LAST_POSITION, _shared(np.array([time - 1], np.int32)))
-        binding.bind_ortvalue_input(TOTAL_LENGTH, _shared(np.array([time], np.int32)))
-        binding.bind_ortvalue_output(LOGITS, _shared(scores))
-        self._session.run_with_iobinding(binding)
-        return scores
+    def prefill(self, slot: int, prompts: Items[Items[int]]) -> Scores:
+        """Read prompts into `slot` and those after it, padded to the longest; only its scores [rows, vocabulary] count.
+
+        What a shorter row holds after its own tokens is overwritten by the next ones.
+        """
+        ids = np.zeros((len(prompts), max(map(len, prompts))), dtype=np.int64)
+        for row, prompt in enumerate(prompts):
+            ids[row, : len(prompt)] = prompt
+        return self._read(slot, ids, np.array([len(prompt) - 1 for prompt in prompts], np.int32), ids.shape[1])
+
+    def extend(self, slot: int, input_ids: Items[int], held: int) -> Scores:
+        """Append tokens to a slot that holds `held` tokens; return scores [1, vocabulary]."""
+        total = held + len(input_ids)
+        return self._read(slot, np.array([input_ids], np.int64), np.array([total - 1], np.int32), total)
 
     def decode(self, tokens: list[int], lengths: list[int]) -> Scores:
         """Append one token to each of the first slots; return scores, valid until the next call."""
@@ -78,10 +83,22 @@ class OrtModel:
         self._session.run_with_iobinding(run.binding)
         return run.scores
 
-    def move(self, source: int, target: int) -> None:
-        """Copy the keys and values of one slot over another's."""
+    def move(self, source: int, target: int, tokens: int) -> None:
+        """Copy the keys and values of the first `tokens` tokens of one slot over another's."""
         for buffer in self._cache.values():
-            buffer[target] = buffer[source]
+            buffer[target, :, :tokens] = buffer[source, :, :tokens]
+
+    def _read(self, slot: int, ids: np.ndarray, last: np.ndarray, total: int) -> Scores:
+        rows = (slot, slot + len(ids))
+        if rows not in self._bindings:
+            self._bindings[rows] = self._binding(*rows)
+        binding, scores = self._bindings[rows], np.empty((len(ids), self.vocabulary), dtype=np.float32)
+        binding.bind_ortvalue_input(INPUT_IDS, _shared(ids))
+        binding.bind_ortvalue_input(LAST_POSITION, _shared(last))
+        binding.bind_ortvalue_input(TOTAL_LENGTH, _shared(np.array([total], np.int32)))
+        binding.bind_ortvalue_output(LOGITS, _shared(scores))
+        self._session.run_with_iobinding(binding)
+        return scores
 
     def _binding(self, first: int, end: int) -> Any:
         binding = self._session.io_binding()

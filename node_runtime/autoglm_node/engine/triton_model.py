@@ -158,7 +158,7 @@ class TritonPythonModel:
             while not self._stopping.is_set():
                 self._receive()
                 self._drop_abandoned()
-                for event in self._loop.step():
+                for event in self._loop.step(time.monotonic()):
                     self._deliver(event)
                 self._reclaim_memory()
                 self._publish()
@@ -173,7 +173,8 @@ class TritonPythonModel:
     def _receive(self) -> None:
         """Take in what arrived; wait a little if there is nothing else to do."""
         try:
-            query = self._arrivals.get(block=self._loop.idle, timeout=IDLE_SECONDS)
+            wait = IDLE_SECONDS if self._loop.idle else self._loop.held_seconds(time.monotonic())
+            query = self._arrivals.get(block=wait > 0, timeout=wait)
             while True:
                 self._accept(query)
                 query = self._arrivals.get_nowait()
@@ -186,7 +187,7 @@ class TritonPythonModel:
             query.refuse(f"input_ids must be between 0 and {self._vocabulary - 1}")
             return
         try:
-            self._loop.submit(query.sequence)
+            self._loop.submit(query.sequence, time.monotonic())
         except TooLongError as error:
             query.refuse(str(error))
         else:

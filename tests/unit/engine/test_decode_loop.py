@@ -3,6 +3,7 @@
 import pytest
 
 from autoglm_node.engine.decode_loop import DecodeLoop
+from autoglm_node.engine.packing import Batching
 from autoglm_node.engine.sequence import FinishReason, Sequence, TokenEvent, TooLongError
 from autoglm_node.sampling import Sampling
 from support.slot_models import HistoryModel, history_next
@@ -11,7 +12,7 @@ ROOM = 32
 
 
 def loop_of(slots: int, budget: int = 512) -> DecodeLoop:
-    return DecodeLoop(HistoryModel(slots), slots, ROOM, budget)
+    return DecodeLoop(HistoryModel(slots), slots, ROOM, Batching(token_budget=budget))
 
 
 def drained(loop: DecodeLoop) -> dict[int, list[TokenEvent]]:
@@ -55,13 +56,12 @@ def test_a_slot_is_filled_again_in_the_step_in_which_it_falls_free() -> None:
     assert loop.idle
 
 
-def test_a_sequence_that_ends_with_its_first_token_never_takes_a_slot() -> None:
-    loop = loop_of(1)
+def test_sequences_that_end_with_their_first_token_leave_their_slots_in_the_same_step() -> None:
+    loop = loop_of(2)
     for number in range(3):
         loop.submit(Sequence(number, [number], max_tokens=1))
-    events = loop.step()
-    assert [(event.id, event.finish_reason) for event in events] == [(n, FinishReason.LENGTH) for n in range(3)]
-    assert loop.running == 0
+    assert [(event.id, event.finish_reason) for event in loop.step()] == [(n, FinishReason.LENGTH) for n in range(2)]
+    assert (loop.running, loop.waiting) == (0, 1)
 
 
 def test_the_prefill_budget_spreads_newcomers_over_steps() -> None:
@@ -71,10 +71,56 @@ def test_the_prefill_budget_spreads_newcomers_over_steps() -> None:
     assert [loop.step() and loop.running for _ in range(4)] == [1, 2, 3, 4]
 
 
-def test_a_prompt_above_the_budget_is_still_admitted() -> None:
+def test_a_prompt_above_the_budget_is_read_in_chunks() -> None:
     loop = loop_of(2, budget=3)
-    loop.submit(Sequence(1, [1] * 6, max_tokens=2))
-    assert [event.id for event in loop.step()] == [1]
+    loop.submit(Sequence(1, [1, 2, 3, 4, 5, 6, 7], max_tokens=2))
+    assert [[event.token_id for event in loop.step()] for _ in range(4)] == [
+        [],
+        [],
+        *[[token] for token in expected([1, 2, 3, 4, 5, 6, 7], 2)],
+    ]
+
+
+def test_running_replies_and_short_prompts_go_on_beside_chunks() -> None:
+    loop = loop_of(4, budget=4)
+    loop.submit(Sequence(1, [1], max_tokens=20))
+    loop.step()
+    loop.submit(Sequence(2, list(range(13)), max_tokens=2))
+    loop.step()
+    loop.submit(Sequence(3, [3], max_tokens=20))
+    assert [sorted(event.id for event in loop.step()) for _ in range(5)] == [
+        [1, 3],
+        [1, 3],
+        [1, 2, 3],
+        [1, 2, 3],
+        [1, 3],
+    ]
+
+
+def test_a_prompt_in_chunks_can_be_cancelled() -> None:
+    loop = loop_of(2, budget=3)
+    loop.submit(Sequence(1, [1] * 7, max_tokens=2))
+    loop.step()
+    assert (loop.running, loop.cached_tokens) == (1, 3)
+    assert loop.cancel(1)
+    assert loop.idle
+
+
+def test_newcomers_wait_for_company_only_as_long_as_allowed() -> None:
+    loop = DecodeLoop(HistoryModel(4), 4, ROOM, Batching(queue_delay_seconds=0.002))
+    loop.submit(Sequence(1, [1], max_tokens=9), now=1.0)
+    assert loop.held_seconds(1.0005) == pytest.approx(0.0015)
+    assert loop.step(1.0005) == []
+    loop.submit(Sequence(2, [2], max_tokens=9), now=1.001)
+    assert [event.id for event in loop.step(1.0021)] == [1, 2]
+
+
+def test_newcomers_that_fill_the_slots_do_not_wait() -> None:
+    loop = DecodeLoop(HistoryModel(2), 2, ROOM, Batching(queue_delay_seconds=9))
+    for number in (1, 2):
+        loop.submit(Sequence(number, [number], max_tokens=9), now=1.0)
+    assert len(loop.step(1.0)) == 2
+    assert loop.held_seconds(1.0) == 0
 
 
 def test_a_stop_token_ends_a_reply() -> None:

@@ -25,14 +25,14 @@ def prompts(*lengths: int) -> list[list[int]]:
 
 def test_a_prompt_scores_like_the_reference(session: object) -> None:
     (ids,) = prompts(40)
-    scores = tiny_model(session, 3, ROOM).prefill(2, np.array(ids))
+    scores = tiny_model(session, 3, ROOM).prefill(2, [ids])
     assert scores[0] == pytest.approx(reference_scores(tiny_weights(SEED), ids), abs=1e-4)
 
 
 def started(session: object, histories: list[list[int]]) -> OrtModel:
     model = tiny_model(session, 4, ROOM)
     for slot, ids in enumerate(histories):
-        model.prefill(slot, np.array(ids))
+        model.prefill(slot, [ids])
     return model
 
 
@@ -55,7 +55,7 @@ def test_slots_of_different_lengths_score_like_the_reference(session: object) ->
 def test_a_moved_slot_continues_its_sequence(session: object) -> None:
     histories = prompts(9, 5, 21)
     model = started(session, histories)
-    model.move(2, 0)
+    model.move(2, 0, 21)
     histories = [histories[2], histories[1]]
     scores = decoded(model, histories, [7, 8])
     assert scores[0] == pytest.approx(reference_scores(tiny_weights(SEED), histories[0]), abs=1e-4)
@@ -64,7 +64,7 @@ def test_a_moved_slot_continues_its_sequence(session: object) -> None:
 def test_a_used_slot_forgets_its_former_sequence(session: object) -> None:
     long, short = prompts(50, 4)
     model = started(session, [long])
-    model.prefill(0, np.array(short))
+    model.prefill(0, [short])
     scores = decoded(model, [short], [3])
     assert scores[0] == pytest.approx(reference_scores(tiny_weights(SEED), short), abs=1e-4)
 
