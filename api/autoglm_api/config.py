@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from autoglm_api.cache import Cache
 from autoglm_api.keys import Auth
 from autoglm_api.queue import Queue
 from autoglm_api.routing import QueryClass, Routing
@@ -51,6 +52,7 @@ class GatewayConfig(Model):
     routing: Routing = Routing()
     queue: Queue = Queue()
     auth: Auth = Auth()
+    cache: Cache | None = None
     max_body_bytes: Annotated[int, Field(ge=1)]
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field
 
+from autoglm_api.cache import Cache, RedisCache, SecretKeyRef
 from autoglm_api.keys import Auth, SecretRef, Tier
 from autoglm_api.pod import PodTemplate, Resources, TaintEffect, Toleration, TolerationOperator
 from autoglm_api.queue import MaxWaitSeconds, Order, Queue, TaskType, TierPolicy
@@ -40,6 +41,7 @@ __all__ = [
     "Auth",
     "Backend",
     "Behavior",
+    "Cache",
     "Engine",
     "Fallback",
     "FallbackBehavior",
@@ -57,6 +59,7 @@ __all__ = [
     "Pool",
     "QueryClass",
     "Queue",
+    "RedisCache",
     "Resources",
     "Routing",
     "Rule",
@@ -65,6 +68,7 @@ __all__ = [
     "ScalingPolicy",
     "ScalingRules",
     "Schedule",
+    "SecretKeyRef",
     "SecretRef",
     "SelectPolicy",
     "Signal",
@@ -246,6 +250,10 @@ class Spec(Model):
     ] = None
     routing: Annotated[Routing, Field(description="How a query's class is found.")] = Routing()
     queue: Annotated[Queue, Field(description="The gateway's queue before the pools.")] = Queue()
+    cache: Annotated[
+        Cache | None,
+        Field(description="Keep answers to repeated queries with temperature 0, per tenant. Default: none are kept."),
+    ] = None
     gateway: Annotated[Gateway, Field(description="The front door of the service.")] = Gateway()
 
     model_config = ConfigDict(json_schema_extra=_SPEC_RULES)

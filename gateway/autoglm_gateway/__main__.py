@@ -39,7 +39,7 @@ async def _run(settings: Settings, source: Source) -> None:
 
 def _source(arguments: argparse.Namespace) -> Source:
     if arguments.config is not None:
-        given = {name: getattr(arguments, name) for name in ("config", "endpoints", "weights", "keys")}
+        given = {name: getattr(arguments, name) for name in ("config", "endpoints", "weights", "keys", "redis")}
         return partial(follow_files, **given)
     missing = [name for name in (names.ENV_NAMESPACE, names.ENV_DEPLOYMENT) if not os.environ.get(name)]
     if missing:
@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--endpoints", default="", help="with --config: a file, or host:port=pool,...")
     parser.add_argument("--weights", type=Path, help="with --config: routing weights instead of the ConfigMap's")
     parser.add_argument("--keys", type=Path, help="with --config: a directory instead of the Secret with API keys")
+    parser.add_argument("--redis", type=Path, help="with --config: a file instead of the Secret with Redis' URL")
     parser.add_argument("--host", default=settings.host)
     parser.add_argument("--port", type=int, default=settings.port, help="0 takes a free one and logs it")
     parser.add_argument("--admin-port", type=int, default=settings.admin_port)

@@ -13,6 +13,8 @@ import orjson
 
 from autoglm_api import names
 from autoglm_api.config import Demand, GatewayConfig
+from autoglm_gateway.cache.answers import AnswerCache
+from autoglm_gateway.cache.counts import CacheCollector
 from autoglm_gateway.fleet import Fleet
 from autoglm_gateway.front import Front, refusal_body
 from autoglm_gateway.metrics import Metrics
@@ -59,11 +61,13 @@ class Gateway:
         self._upstreams = UpstreamPool(connect_seconds=settings.connect_seconds, stall_seconds=settings.stall_seconds)
         self._router = Router()
         self._weighing = Weighing(self._router, lambda broken: self._metrics.weights_broken(broken=broken))
-        self.fleet = Fleet(self._upstreams.forget, self._configured, self._weighing.use)
+        self.fleet = Fleet(self._upstreams.forget, self._configured, self._weighing.use, self._use_redis)
         self._metrics = Metrics(self.fleet.pools.values, self._complex_share, lambda: self.fleet.callers.problems)
         self._watchdog = Watchdog(self._metrics.lagged)
         relay = Relay(self._upstreams, self._metrics, answer_seconds=settings.answer_seconds)
-        front = Front(self.fleet, relay, self._metrics, self._router)
+        self._cache = AnswerCache(relay.carry, self._metrics)
+        self._metrics.registry.register(CacheCollector(self._cache.counts, self._cache.gauges))
+        front = Front(self.fleet, self._cache, self._metrics, self._router)
         self._server = HttpServer(front.handle, self._limits, refusal_body=refusal_body)
         self._admin = HttpServer(self._admin_handler(), Limits())
         self._stopping = asyncio.Event()
@@ -109,6 +113,7 @@ class Gateway:
         self._watchdog.stop()
         await self._server.close()
         await self._admin.close()
+        await self._cache.close()
         await self._upstreams.close()
         if self._following is not None:
             self._following.cancel()
@@ -118,8 +123,12 @@ class Gateway:
     def _configured(self, config: GatewayConfig) -> None:
         self._limits.max_body_bytes = config.max_body_bytes
         self._router.configure(config.routing)
+        self._cache.configure(config.cache, f"{config.namespace}/{config.deployment}")
         if config.routing.weights_config_map_ref is None:
             self._weighing.use_default()
+
+    def _use_redis(self, url: str | None) -> None:
+        self._cache.use_redis(url)
 
     def _complex_share(self) -> float:
         return self._router.complex_share(asyncio.get_running_loop().time())

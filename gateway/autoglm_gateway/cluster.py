@@ -11,6 +11,7 @@ from kubernetes.aio.config import load_incluster_config
 from pydantic import ValidationError
 
 from autoglm_api import names
+from autoglm_api.cache import SecretKeyRef
 from autoglm_api.config import GatewayConfig
 from autoglm_api.keys import SecretRef
 from autoglm_api.routing import WeightsRef
@@ -87,7 +88,7 @@ class _Reference(Generic[Named]):
 
 
 class _References:
-    """Follows the ConfigMap with routing weights and the Secret with API keys that the configuration names."""
+    """Follows what the configuration names: the ConfigMap with weights, the Secrets with API keys and Redis' URL."""
 
     def __init__(self, fleet: Fleet, api: client.ApiClient, namespace: str, group: asyncio.TaskGroup) -> None:
         self._fleet = fleet
@@ -96,12 +97,15 @@ class _References:
         secrets = partial(core.list_namespaced_secret_without_preload_content, namespace)
         self._weights = _Reference[WeightsRef](group, config_maps, self._weigh)
         self._keys = _Reference[SecretRef](group, secrets, self._know)
+        self._redis = _Reference[SecretKeyRef](group, secrets, self._remember)
 
     def follow(self, config: GatewayConfig | None) -> None:
         """Follow what this configuration names; without one, go on as before."""
         if config is not None:
             self._weights.follow(config.routing.weights_config_map_ref)
             self._keys.follow(config.auth.api_keys_secret_ref)
+            redis = None if config.cache is None else config.cache.redis
+            self._redis.follow(None if redis is None else redis.url_secret_ref)
 
     def _weigh(self, named: WeightsRef, config_maps: list[Object]) -> None:
         text = (config_maps[0].get("data") or {}).get(named.key) if config_maps else None
@@ -111,6 +115,12 @@ class _References:
         if not secrets:
             log.error("Secret %s is not there: nobody may ask", named.name)
         self._fleet.callers.follow(secret_entries(secrets))
+
+    def _remember(self, named: SecretKeyRef, secrets: list[Object]) -> None:
+        url = secret_entries(secrets).get(named.key)
+        if url is None:
+            log.error("Secret %s has no key %s: gateways share no answers", named.name, named.key)
+        self._fleet.use_redis(None if url is None else url.decode("utf-8", "replace"))
 
 
 def _configure(fleet: Fleet, config_maps: list[Object]) -> GatewayConfig | None:

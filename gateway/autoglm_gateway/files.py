@@ -51,11 +51,17 @@ def endpoints_in(found: FileEndpoints) -> Endpoints:
 
 
 async def follow_files(
-    fleet: Fleet, config: Path, endpoints: str, weights: Path | None = None, keys: Path | None = None
+    fleet: Fleet,
+    config: Path,
+    endpoints: str,
+    weights: Path | None = None,
+    keys: Path | None = None,
+    redis: Path | None = None,
 ) -> None:
     """Read all, then again whenever a file changes, until cancelled; `endpoints` is a file or a list.
 
     `weights` stands for the ConfigMap that the configuration names, the directory `keys` for its Secret.
+    `redis` stands for the Secret's entry with the URL of the cache's Redis.
     Replace the files by a rename, as a half-written one ends the gateway with the parser's error.
     """
     seen: dict[Path, str] = {}
@@ -69,6 +75,8 @@ async def follow_files(
             fleet.weigh(weights.name, _text_of(weights))
         if keys is not None:
             fleet.callers.follow(_entries_of(keys))
+        if redis is not None:
+            fleet.use_redis(_text_of(redis))
         if "=" not in endpoints and endpoints and (text := _changed(endpoints_file, seen)) is not None:
             fleet.locate(endpoints_in(FileEndpoints.model_validate_json(text)))
         await asyncio.sleep(_POLL_SECONDS)

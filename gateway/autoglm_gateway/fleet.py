@@ -28,7 +28,8 @@ class Fleet:
     """The pools by name. Nothing is served before both configuration and endpoints are known.
 
     `forget(host, port)` is called for replicas that have gone, `configured(config)` for a new configuration.
-    `weigh(where, text)` takes over routing weights that were found somewhere; None: there are none.
+    `weigh(where, text)` takes over routing weights that were found somewhere; None: there are none. `use_redis(url)`
+    takes over the URL of the cache's Redis in the same way, after the configuration.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Fleet:
         forget: Callable[[str, int], None] = lambda _host, _port: None,
         configured: Callable[[GatewayConfig], None] = lambda _config: None,
         weighed: Callable[[str, str | None], None] = lambda _where, _text: None,
+        use_redis: Callable[[str | None], None] = lambda _url: None,
     ) -> None:
         self.pools: dict[str, Pool] = {}
         self.config: GatewayConfig | None = None
@@ -43,6 +45,7 @@ class Fleet:
         self._forget = forget
         self._configured = configured
         self.weigh = weighed
+        self.use_redis = use_redis
         self._endpoints: Endpoints | None = None
         self._turns = {query_class: SmoothWeighted() for query_class in QueryClass}
         self._timer: asyncio.TimerHandle | None = None

@@ -18,7 +18,7 @@ from autoglm_gateway.passing import passed_on, trace_of
 from autoglm_gateway.pool import Pool
 from autoglm_gateway.principals import ANYBODY, Use
 from autoglm_gateway.refusal import RefusalError, error_body
-from autoglm_gateway.relay import Query, Relay
+from autoglm_gateway.relay import Carrier, Query
 from autoglm_gateway.route import Router
 from autoglm_transport.http import Pair, Request
 from autoglm_transport.responder import Responder
@@ -31,7 +31,7 @@ _OPEN_PATHS: Final = frozenset({"/v2/health/live", "/v2/health/ready"})
 class Front:
     """Answers requests of clients."""
 
-    def __init__(self, fleet: Fleet, relay: Relay, metrics: Metrics, router: Router) -> None:
+    def __init__(self, fleet: Fleet, relay: Carrier, metrics: Metrics, router: Router) -> None:
         self._fleet = fleet
         self._chooser = Chooser(fleet, router)
         self._relay = relay
@@ -179,10 +179,9 @@ class Front:
             prompt_tokens=found.prompt_tokens,
             asked=found.asked,
             use=use,
+            offered_class=choice.offered_class if request.method == "POST" else None,
             told=[*choice.told, *found.told],
         )
-        if request.method == "POST":
-            self._metrics.offered(choice.offered_class, query.tokens)
         if choice.spilled_from is not None:
             self._metrics.spilled(choice.spilled_from, pool.name)
         return query

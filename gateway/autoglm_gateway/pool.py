@@ -49,6 +49,8 @@ class Pool:
         self.in_flight = 0
         self._gateways = 1
         self._gone = False
+        self.revision: str | None = None
+        """The revision of every ready replica; None without any, and in a rollout."""
         self._replicas: dict[Address, Replica] = {}
         self._leaving: dict[Address, Replica] = {}  # not ready any more, or not for now, with queries still in flight
         self._line: WaitingLine[_Waiter] = WaitingLine(policy_of(self.queue))
@@ -203,6 +205,8 @@ class Pool:
             address: replica for address, replica in known.items() if address not in found and replica.in_flight
         }
         self._gateways = gateways
+        revisions = set(found.values())
+        self.revision = revisions.pop() if len(revisions) == 1 else None
         self._ring = Ring(self._replicas) if len(self._replicas) > 1 else None
         self.serve_waiting(now)
         return gone

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Protocol
 
 from autoglm_api import names
 from autoglm_api.spec import QueryClass
@@ -54,6 +54,7 @@ class Query:
     prompt_tokens: int = 0  # estimated
     asked: Asked | None = None  # what lengths of answers are learned by
     use: Use | None = None
+    offered_class: QueryClass | None = None  # None: it is no work for an engine
     told: list[Pair] = field(default_factory=list)  # more headers for the client
     used_tokens: int = 0  # that a replica has worked on
     work_left: int = 0  # predicted tokens that the replica has not sent
@@ -92,6 +93,13 @@ class _EngineFailedError(Exception):
     """The replica took the query and its engine failed before the first token."""
 
 
+class Carrier(Protocol):
+    """Whoever answers queries."""
+
+    async def carry(self, query: Query, request: Request, responder: Responder) -> None:
+        """Answer one query; raises RefusalError when nothing of an answer was sent."""
+
+
 class Relay:
     """Carries queries to replicas.
 
@@ -113,6 +121,8 @@ class Relay:
         """
         code = "499"
         self._metrics.routed(query.query_class, query.chosen_by)
+        if query.offered_class is not None:
+            self._metrics.offered(query.offered_class, query.tokens)
         self._budget.saw_query(query.arrived)
         try:
             code = await self._carry(query, request, responder)

@@ -49,6 +49,7 @@ class CacheCollector(Collector):
         self._gauges = gauges
 
     def collect(self) -> Iterable[Metric]:
+        """Yield every series, also those that are 0."""
         counts, gauges = self._counts, self._gauges()
         yield _counter(names.METRIC_GATEWAY_CACHE_HITS, "Answers from the cache.", "level", Level, counts.hits)
         text = "Queries that the cache must not answer."

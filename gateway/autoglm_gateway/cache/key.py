@@ -1,6 +1,4 @@
-"""The key of an answer: nobody can compute one for another tenant, and it changes with everything that may change
-the answer. Pure.
-"""
+"""The key of an answer: never that of another tenant; changes with all that may change the answer. Pure."""
 
 from functools import lru_cache
 from hashlib import blake2b

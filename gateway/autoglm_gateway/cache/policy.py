@@ -87,7 +87,7 @@ def _refused(body: dict[str, Any], *, opt_in: bool) -> Bypass | None:
         return Bypass.MALFORMED
     if any(body.get(name) for name in _MORE_THAN_TEXT):
         return Bypass.TOOLS
-    if body.get("n", 1) not in (1, None):  # noqa: PLR6201 - what a client sends need not be hashable
+    if body.get("n", 1) not in (1, None):
         return Bypass.CHOICES
     messages = body.get("messages")
     if not isinstance(messages, list) or not all(map(_only_text, messages)):

@@ -33,28 +33,28 @@ class Recorded:
 class Recorder(Responder):
     """A responder that hands everything to another one, and knows the answer afterwards if it is whole and small."""
 
-    __slots__ = ("_headers", "_inner", "_keep", "_parts", "_size", "_status", "_whole")
+    __slots__ = ("_headers", "_inner", "_keep", "_parts", "_size", "status", "whole")
 
     def __init__(self, inner: Responder) -> None:
         self._inner = inner
-        self._status = 0
+        self.status = 0  # none yet
         self._headers: tuple[Pair, ...] = ()
         self._parts: list[bytes] = []
         self._size = 0
         self._keep = True
-        self._whole = False
+        self.whole = False  # whether its end has come, too
 
     def answer(self) -> Recorded | None:
         """Return the answer; None when it broke off, is too large, or must not be kept."""
-        if not (self._whole and self._keep):
+        if not (self.whole and self._keep):
             return None
-        return Recorded(self._status, self._headers, b"".join(self._parts))
+        return Recorded(self.status, self._headers, b"".join(self._parts))
 
     async def send(self, status: int, headers: Iterable[Pair] = (), body: bytes = b"") -> None:
         """Pass on and remember a whole answer."""
         pairs = self._began(status, headers)
         self._take(body)
-        self._whole = True
+        self.whole = True
         await self._inner.send(status, pairs, body)
 
     def start(self, status: int, headers: Iterable[Pair] = ()) -> None:
@@ -68,7 +68,7 @@ class Recorder(Responder):
 
     async def end(self) -> None:
         """Pass on and remember the end."""
-        self._whole = True
+        self.whole = True
         await self._inner.end()
 
     def abort(self) -> None:
@@ -78,7 +78,7 @@ class Recorder(Responder):
 
     def _began(self, status: int, headers: Iterable[Pair]) -> list[Pair]:
         pairs = list(headers)
-        self._status = status
+        self.status = status
         self._headers = tuple(pair for pair in pairs if pair[0] in _KEPT)
         if any(name in _NOT_TO_KEEP or (name == "cache-control" and _forbids(value)) for name, value in pairs):
             self._keep = False

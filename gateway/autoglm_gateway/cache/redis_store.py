@@ -67,11 +67,14 @@ class _Connection(asyncio.Protocol):
         """Hand out replies; after one that cannot be read nothing on this connection is trusted."""
         try:
             for reply in self._parser.feed(data):
-                if not self._pending:
-                    raise ProtocolError("a reply without a command")
-                _answer(self._pending.popleft(), reply)
+                self._reply(reply)
         except ProtocolError as error:
             self.close(error)
+
+    def _reply(self, reply: Reply) -> None:
+        if not self._pending:
+            raise ProtocolError("a reply without a command")
+        _answer(self._pending.popleft(), reply)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail whoever waits."""

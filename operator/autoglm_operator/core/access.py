@@ -15,9 +15,9 @@ def account_for(deployment: Deployment) -> JSON:
 
 
 def role_for(deployment: Deployment) -> JSON:
-    """Return the Role: read its ConfigMap, its weights, the Secret with its API keys, EndpointSlices; nothing else.
+    """Return the Role: read its ConfigMap, its weights, its Secrets (API keys, Redis' URL), EndpointSlices; no more.
 
-    The API server lets the operator grant the Secret only where it may read Secrets itself (the chart's
+    The API server lets the operator grant Secrets only where it may read Secrets itself (the chart's
     `rbac.gatewayKeys`).
     """
     weights = deployment.spec.routing.weights_config_map_ref
@@ -31,10 +31,18 @@ def role_for(deployment: Deployment) -> JSON:
         },
         {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": _READ},
     ]
-    keys = deployment.spec.gateway.auth.api_keys_secret_ref
-    if keys is not None:
-        rules.append({"apiGroups": [""], "resources": ["secrets"], "resourceNames": [keys.name], "verbs": _READ})
+    secrets = _secrets(deployment)
+    if secrets:
+        rules.append({"apiGroups": [""], "resources": ["secrets"], "resourceNames": secrets, "verbs": _READ})
     return _named(deployment, f"{_RBAC}/v1", "Role") | {"rules": rules}
+
+
+def _secrets(deployment: Deployment) -> list[str]:
+    """Return the names of the Secrets that the gateway reads, each once."""
+    keys = deployment.spec.gateway.auth.api_keys_secret_ref
+    cache = deployment.spec.cache
+    redis = None if cache is None or cache.redis is None else cache.redis.url_secret_ref
+    return list(dict.fromkeys(one.name for one in (keys, redis) if one is not None))
 
 
 def role_binding_for(deployment: Deployment) -> JSON:

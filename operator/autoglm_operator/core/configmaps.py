@@ -30,6 +30,7 @@ def gateway_config_for(deployment: Deployment) -> JSON:
         routing=spec.routing,
         queue=spec.queue,
         auth=spec.gateway.auth,
+        cache=spec.cache,
         max_body_bytes=spec.gateway.limits.max_body_bytes,
     )
     name = names.gateway_name(deployment.name)
