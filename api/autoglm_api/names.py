@@ -103,6 +103,7 @@ PRIVATE_HEADER_PREFIX: Final = "x-autoglm-"
 # --- HTTP paths -----------------------------------------------------------------------------------
 PATH_CHAT: Final = "/v1/chat/completions"
 PATH_COMPLETIONS: Final = "/v1/completions"
+PATH_EMBEDDINGS: Final = "/v1/embeddings"
 PATH_MODELS: Final = "/v1/models"
 PATH_HEALTHZ: Final = "/healthz"
 PATH_READYZ: Final = "/readyz"
@@ -165,6 +166,8 @@ METRIC_ENGINE_RUNNING: Final = "autoglm_engine_running"  # [model] gauge: hold a
 METRIC_ENGINE_WAITING: Final = "autoglm_engine_waiting"  # [model] gauge: no slot yet
 METRIC_ENGINE_CACHED_TOKENS: Final = "autoglm_engine_cached_tokens"  # [model] gauge
 METRIC_ENGINE_CACHE_LIMIT: Final = "autoglm_engine_cache_limit_tokens"  # [model] gauge: most that can be held
+METRIC_ENGINE_PROMPT_TOKENS: Final = "autoglm_engine_prompt_tokens"  # [model] gauge: read since the start
+METRIC_ENGINE_PADDING_TOKENS: Final = "autoglm_engine_padding_tokens"  # [model] gauge: read beside them to fill rows
 METRIC_ENGINE_RECLAIMS: Final = "autoglm_engine_memory_reclaims"  # [model] gauge: times memory was given back
 METRIC_ENGINE_RECLAIMED: Final = "autoglm_engine_reclaimed_bytes"  # [model] gauge: in all, since the engine started
 # --- Metrics: operator -------------------------------------------------------------------------------

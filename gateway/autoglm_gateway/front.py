@@ -74,8 +74,9 @@ class Front:
             raise RefusalError(503, message, code="starting", headers=(("retry-after", "1"),))
         caller = ANYBODY if request.path in _OPEN_PATHS else self._fleet.callers.who(request.headers)
         visit = Visit(request, config, caller, now)
-        if request.path == names.PATH_CHAT:
-            return self._chat(visit)
+        parse = openai.PARSERS.get(request.path)
+        if parse is not None:
+            return self._openai(visit, parse)
         if request.path == names.PATH_MODELS or request.path.startswith(names.PATH_MODELS + "/"):
             return self._models(visit)
         if request.path == "/v2" or request.path.startswith("/v2/"):
@@ -83,11 +84,11 @@ class Front:
         raise RefusalError(404, f"no such path: {request.path}")
 
     # --- OpenAI -----------------------------------------------------------------------------------
-    def _chat(self, visit: Visit) -> Query:
+    def _openai(self, visit: Visit, parse: openai.Parser) -> Query:
         request = visit.request
         _need(request, "POST")
         _need_plain(request)
-        model, asked = openai.parse_chat(request.body)
+        model, asked = parse(request.body)
         return self._query(visit, model=model, asked=lambda: asked, target=lambda _: request.target)
 
     def _models(self, visit: Visit) -> dict[str, object]:

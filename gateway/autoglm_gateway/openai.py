@@ -1,13 +1,18 @@
 """The OpenAI protocol, as far as the gateway has to understand it. Pure."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
+from autoglm_api import names
 from autoglm_gateway.json_body import json_object
 from autoglm_gateway.refusal import RefusalError
 from autoglm_gateway.route import Asked
 from autoglm_gateway.tokens import prompt_tokens
 
+Parser = Callable[[bytes], tuple[str, Asked]]
 _SYSTEM_ROLES: Final = ("system", "developer")
+# Nothing is generated for an embedding; the least that can be said of its answer's length is one token.
+_EMBEDDING_TOKENS: Final = 1
 
 
 def parse_chat(body: bytes) -> tuple[str, Asked]:
@@ -17,13 +22,57 @@ def parse_chat(body: bytes) -> tuple[str, Asked]:
         RefusalError: 400, when the body is not JSON or lacks model or messages.
     """
     chat = json_object(body)
-    model = chat.get("model")
-    if not isinstance(model, str) or not model:
-        raise RefusalError(400, "`model` is required: the deployment's name, or the name of a pool's model")
+    model = _model(chat)
     messages = chat.get("messages")
     if not isinstance(messages, list) or not messages:
         raise RefusalError(400, "`messages` must be a list with at least one message")
     return model, _asked(messages, _requested_tokens(chat), tools=bool(chat.get("tools") or chat.get("functions")))
+
+
+def parse_completion(body: bytes) -> tuple[str, Asked]:
+    """Return the same of a completion: its `prompt` is text, a list of texts, tokens, or a list of their lists.
+
+    Raises:
+        RefusalError: 400, when the body is not JSON or lacks model or prompt.
+    """
+    completion = json_object(body)
+    return _model(completion), _asked_plainly("prompt", completion.get("prompt"), _requested_tokens(completion))
+
+
+def parse_embedding(body: bytes) -> tuple[str, Asked]:
+    """Return the same of an embedding, whose `input` has the forms of a completion's prompt.
+
+    Raises:
+        RefusalError: 400, when the body is not JSON or lacks model or input.
+    """
+    embedding = json_object(body)
+    return _model(embedding), _asked_plainly("input", embedding.get("input"), _EMBEDDING_TOKENS)
+
+
+PARSERS: Final[dict[str, Parser]] = {
+    names.PATH_CHAT: parse_chat,
+    names.PATH_COMPLETIONS: parse_completion,
+    names.PATH_EMBEDDINGS: parse_embedding,
+}
+"""What is read of a body, by path."""
+
+
+def _model(body: dict[str, Any]) -> str:
+    model = body.get("model")
+    if not isinstance(model, str) or not model:
+        raise RefusalError(400, "`model` is required: the deployment's name, or the name of a pool's model")
+    return model
+
+
+def _asked_plainly(field: str, given: object, max_tokens: int) -> Asked:
+    """Return what a text, or a list of texts or tokens, asks; tokens cannot be read here, only counted."""
+    items = given if isinstance(given, list) else [given]
+    texts = [item for item in items if isinstance(item, str)]
+    ids = sum(len(item) if isinstance(item, list) else 1 for item in items if isinstance(item, int | list))
+    if not items or len(texts) + sum(isinstance(item, int | list) for item in items) < len(items):
+        raise RefusalError(400, f"`{field}` must be a text, tokens, or a list of texts or of lists of tokens")
+    tokens = ids + sum(map(prompt_tokens, texts))
+    return Asked(texts[-1] if texts else "", sum(map(len, texts)), 1, max_tokens, prompt_tokens=tokens)
 
 
 def model_list(models: list[str]) -> dict[str, Any]:

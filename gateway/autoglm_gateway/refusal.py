@@ -41,7 +41,9 @@ def error_body(path: str, status: int, message: str, code: str | None = None) ->
     )
 
 
-def error_event(message: str, code: str) -> bytes:
-    """Return a server-sent event that says that a stream is broken; the empty lines end a half-sent event."""
-    body = {"error": {"message": message, "type": "server_error", "param": None, "code": code}}
-    return b"\n\ndata: " + orjson.dumps(body) + b"\n\n"
+def error_event(path: str, message: str, code: str) -> bytes:
+    """Return a server-sent event that says, as the path's protocol does, that a stream is broken.
+
+    The empty lines end a half-sent event.
+    """
+    return b"\n\ndata: " + error_body(path, 502, message, code) + b"\n\n"

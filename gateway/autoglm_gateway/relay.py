@@ -266,7 +266,7 @@ class Relay:
                 await responder.write(chunk)
             whole = True
         except BrokenAnswerError as error:
-            await self._tell_broken(responder, str(error), is_events=is_events)
+            await self._tell_broken(query.target, responder, str(error), is_events=is_events)
             return "broken"
         finally:
             if events:  # also of an answer that was left: the replica did the work
@@ -274,12 +274,12 @@ class Relay:
         await responder.end()
         return str(response.status)
 
-    async def _tell_broken(self, responder: Responder, why: str, *, is_events: bool) -> None:
+    async def _tell_broken(self, path: str, responder: Responder, why: str, *, is_events: bool) -> None:
         """Say that what was sent is not all: an error event in a stream of events, a cut connection otherwise."""
         if not is_events:
             responder.abort()
             return
-        await responder.write(error_event(f"the answer broke off: {why}", "answer_broken"))
+        await responder.write(error_event(path, f"the answer broke off: {why}", "answer_broken"))
         await responder.end()
 
     def _first_byte(self, query: Query) -> None:

@@ -10,6 +10,7 @@ import orjson
 import pytest
 import tritonclient.http as triton
 
+from autoglm_api import names
 from autoglm_transport.http import Request
 from autoglm_transport.responder import Responder
 from support.gateways import (
@@ -31,10 +32,33 @@ def chunk(text: str) -> bytes:
     return b"data: " + orjson.dumps(body) + b"\n\n"
 
 
+EMBEDDINGS = orjson.dumps(
+    {
+        "object": "list",
+        "model": "m",
+        "data": [{"object": "embedding", "index": 0, "embedding": [0.5, 0.25]}],
+        "usage": {"prompt_tokens": 2, "total_tokens": 2},
+    }
+)
+COMPLETION = orjson.dumps(
+    {
+        "id": "cmpl-1",
+        "object": "text_completion",
+        "created": 0,
+        "model": "m",
+        "choices": [{"index": 0, "text": " fourteen", "finish_reason": "stop", "logprobs": None}],
+    }
+)
+
+
 async def worker(request: Request, responder: Responder) -> None:
     """Answer as a worker does: chat as JSON or events, inferences with an echo."""
     if request.path.endswith("/infer"):
         await infer(request, responder)
+    elif request.path == names.PATH_EMBEDDINGS:
+        await responder.send(200, [("content-type", "application/json")], EMBEDDINGS)
+    elif request.path == names.PATH_COMPLETIONS:
+        await responder.send(200, [("content-type", "application/json")], COMPLETION)
     elif request.path.startswith("/v2/"):
         body = {"name": "glm-light", "versions": ["1"], "platform": "test", "inputs": [], "outputs": []}
         await responder.send(200, [("content-type", "application/json")], orjson.dumps(body))
@@ -83,6 +107,24 @@ async def test_openai_chat() -> None:
         )
         assert answer.choices[0].message.content == "fourteen"
         assert {model.id async for model in client.models.list()} == {DEPLOYMENT, "glm-light", "glm-large"}
+
+
+async def test_openai_completions() -> None:
+    async with openai_client() as client:
+        answer = await client.completions.create(model=DEPLOYMENT, prompt=SIMPLE_PROMPT)
+        assert answer.choices[0].text == " fourteen"
+        with pytest.raises(openai.BadRequestError) as caught:
+            await client.completions.create(model=DEPLOYMENT, prompt=[])
+        assert "`prompt` must be" in caught.value.message
+
+
+async def test_openai_embeddings() -> None:
+    async with openai_client() as client:
+        answer = await client.embeddings.create(model=DEPLOYMENT, input=["a lamp"], encoding_format="float")
+        assert answer.data[0].embedding == [0.5, 0.25]
+        with pytest.raises(openai.NotFoundError) as caught:
+            await client.embeddings.create(model="gpt", input="a lamp")
+        assert caught.value.code == "model_not_found"
 
 
 async def test_openai_stream() -> None:

@@ -2,7 +2,7 @@ import pytest
 
 from autoglm_gateway.files import endpoints_in, parse_endpoints
 from autoglm_gateway.inference import ModelPath, asked_of, parse_model_path
-from autoglm_gateway.openai import parse_chat
+from autoglm_gateway.openai import parse_chat, parse_completion, parse_embedding
 from autoglm_gateway.passing import passed_back, passed_on, trace_of
 from autoglm_gateway.refusal import RefusalError, error_event
 from autoglm_gateway.route import Asked
@@ -56,6 +56,31 @@ def test_paths_that_are_not_there(path: str, method: str, status: int) -> None:
 )
 def test_what_a_chat_asks(messages: str, asked: Asked) -> None:
     assert parse_chat(f'{{"model":"m","messages":{messages}}}'.encode()) == ("m", asked)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "tokens"),
+    [
+        ('"a lamp"', "a lamp", 2),
+        ('["a", "lamp"]', "lamp", 3),
+        ("[1, 2, 3]", "", 3),
+        ("[[1, 2], [3]]", "", 3),
+    ],
+)
+def test_what_a_completion_asks(prompt: str, text: str, tokens: int) -> None:
+    model, asked = parse_completion(f'{{"model":"m","prompt":{prompt},"max_tokens":5}}'.encode())
+    assert (model, asked.text, asked.prompt_tokens, asked.max_tokens) == ("m", text, tokens, 5)
+
+
+def test_an_embedding_generates_nothing() -> None:
+    assert parse_embedding(b'{"model":"m","input":"a lamp"}')[1].max_tokens == 1
+
+
+@pytest.mark.parametrize("given", ["null", "[]", "{}", '[{"a":1}]', "1.5", '["a", null]'])
+def test_what_is_no_prompt(given: str) -> None:
+    with pytest.raises(RefusalError) as caught:
+        parse_completion(f'{{"model":"m","prompt":{given}}}'.encode())
+    assert caught.value.status == 400
 
 
 def test_requested_tokens() -> None:
@@ -125,7 +150,8 @@ def test_well_formed_identities_are_kept(request_id: str, traceparent: str, kept
 
 
 def test_an_error_event_ends_the_half_sent_one() -> None:
-    assert error_event("gone", "x").startswith(b"\n\ndata: {")
+    assert error_event("/v1/completions", "gone", "x").startswith(b'\n\ndata: {"error":{"message":"gone"')
+    assert error_event("/v2/models/m/generate_stream", "gone", "x") == b'\n\ndata: {"error":"gone"}\n\n'
 
 
 def test_endpoints_on_the_command_line() -> None:
