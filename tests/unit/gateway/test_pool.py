@@ -6,7 +6,8 @@ import pytest
 from autoglm_api.spec import QueryClass, Queue
 from autoglm_gateway.balance import Address
 from autoglm_gateway.pool import Pool, PoolGoneError, QueueFullError, WaitedTooLongError
-from autoglm_gateway.queueing import Wish
+from autoglm_gateway.queueing import Tier, Wish
+from autoglm_gateway.queueing.predict import Asked
 from autoglm_gateway.serving import Need
 from support.gateways import pool
 
@@ -106,3 +107,77 @@ async def test_the_end_of_a_query_costs_the_same_however_many_wait() -> None:
     assert time.perf_counter() - start < 0.1
     for waiter in waiters:
         waiter.cancel()
+
+
+def slots(count: int, **queue: object) -> Pool:
+    """A pool with one replica of so many slots."""
+    made = Pool(pool("light", QueryClass.SIMPLE, concurrency_per_replica=count), Queue.model_validate(queue))
+    made.set_replicas({Address("h", 1): "r"}, 1, 0.0)
+    return made
+
+
+URGENT = Need(Wish(0.0, 1e12, Tier.URGENT))
+
+
+async def test_a_reserve_is_kept_free_once_urgent_queries_come() -> None:
+    made = slots(10)
+    held = [await made.take(LONG) for _ in range(10)]
+    urgent = await waiting(made, URGENT)
+    normal = await waiting(made)
+    made.release(held[0], LONG)
+    await asyncio.sleep(0)
+    assert (urgent.done(), normal.done()) == (True, False)
+    made.release(held[1], LONG)
+    await asyncio.sleep(0)
+    assert not normal.done(), "the last slot is the reserve"
+    await asyncio.wait_for(made.take(URGENT), 1)
+    made.release(held[2], LONG)
+    made.release(held[3], LONG)
+    await asyncio.sleep(0)
+    assert normal.done()
+
+
+async def test_the_most_urgent_tier_is_served_first() -> None:
+    made = slots(1, urgentReservePercent=0)
+    replica = await made.take(LONG)
+    normal, urgent = await waiting(made), await waiting(made, URGENT)
+    assert (made.waiting()[Tier.NORMAL], made.waiting()[Tier.URGENT]) == (1, 1)
+    made.release(replica, LONG)
+    await asyncio.sleep(0)
+    assert (urgent.done(), normal.done()) == (True, False)
+    normal.cancel()
+
+
+async def test_predictions_that_prove_worthless_bring_back_the_order_of_arrival() -> None:
+    made = slots(1, order="ShortestRemaining")
+    replica = await made.take(LONG)
+    long_one, short = [await waiting(made, Need(Wish(0.0, 1e12, tokens=size))) for size in (900.0, 10.0)]
+    for number in range(128):
+        made.answered(Asked("t", "", 10), number % 7, (number * 37) % 101)
+    assert not made.predictor.trusted
+    made.release(replica, LONG)
+    await asyncio.sleep(0)
+    assert (long_one.done(), short.done()) == (True, False)
+    short.cancel()
+
+
+async def test_work_is_counted_while_it_is_there() -> None:
+    made = slots(2)
+    need = Need(Wish(0.0, 1e12), output_tokens=40, length=1)
+    replica = await made.take(need)
+    assert (replica.work, replica.lengths) == (40, [0, 1, 0])
+    replica.work -= 15
+    made.release(replica, need, work_left=25)
+    assert (replica.work, replica.lengths, replica.in_flight) == (0, [0, 0, 0], 0)
+
+
+async def test_a_prefix_goes_to_the_replica_that_has_seen_it() -> None:
+    made = slots(8, prefixAffinity=True)
+    made.set_replicas({Address("h", port): "r" for port in range(4)}, 1, 0.0)
+    need = Need(Wish(0.0, 1e12), prefix=12345)
+    seen = set()
+    for _ in range(8):
+        replica = await made.take(need)
+        seen.add(replica.address)
+        made.release(replica, need)
+    assert len(seen) == 1
