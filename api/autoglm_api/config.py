@@ -9,7 +9,7 @@ from autoglm_api.keys import Auth
 from autoglm_api.queue import Queue
 from autoglm_api.routing import QueryClass, Routing
 from autoglm_api.schema import Model
-from autoglm_api.spec import Backend
+from autoglm_api.spec import Backend, Batching
 
 
 class EngineSpec(Model):
@@ -28,6 +28,7 @@ class EngineSpec(Model):
     concurrency: Annotated[int, Field(ge=1, description="Hard cap of queries at once; one more gets 429.")]
     drain_seconds: Annotated[int, Field(ge=0)]
     reclaim_interval_seconds: Annotated[int, Field(ge=5)] = 60
+    batching: Batching = Batching()
 
 
 class GatewayPool(Model):

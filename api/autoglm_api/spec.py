@@ -3,12 +3,12 @@
 A field is here only when code honours it. Descriptions are what `kubectl explain` shows.
 """
 
-from enum import StrEnum
 from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field
 
 from autoglm_api.cache import Cache, RedisCache, SecretKeyRef
+from autoglm_api.engine import Backend, Batching, Bucket, Engine, EngineMemory
 from autoglm_api.keys import Auth, SecretRef, Tier
 from autoglm_api.pod import PodTemplate, Resources, TaintEffect, Toleration, TolerationOperator
 from autoglm_api.queue import MaxWaitSeconds, Order, Queue, TaskType, TierPolicy
@@ -40,9 +40,12 @@ __all__ = [
     "DEFAULT_SIGNALS",
     "Auth",
     "Backend",
+    "Batching",
     "Behavior",
+    "Bucket",
     "Cache",
     "Engine",
+    "EngineMemory",
     "Fallback",
     "FallbackBehavior",
     "Forecast",
@@ -93,13 +96,6 @@ _URI_PATTERN: Final = (
 )
 
 
-class Backend(StrEnum):
-    """The engine that runs inside Triton."""
-
-    ONNX_RUNTIME = "ONNXRuntime"
-    TENSORRT_LLM = "TensorRTLLM"
-
-
 class ModelSource(Model):
     """Which model a pool serves and where its files are."""
 
@@ -124,36 +120,6 @@ class ModelSource(Model):
             ),
         ),
     ]
-
-
-class EngineMemory(Model):
-    """What the engine does about memory that it holds but does not use."""
-
-    reclaim_interval_seconds: Annotated[
-        int,
-        Field(
-            ge=5,
-            le=86400,
-            description="How often an idle engine gives memory back that it holds but does not use, in seconds; under "
-            "memory pressure also a busy one, at most this often.",
-        ),
-    ] = 60
-
-
-class Engine(Model):
-    """How the model is run."""
-
-    backend: Annotated[
-        Backend,
-        Field(description="ONNXRuntime runs the CPU engine (gpusPerReplica 0); TensorRTLLM runs on GPUs."),
-    ] = Backend.ONNX_RUNTIME
-    gpus_per_replica: Annotated[
-        int, Field(ge=0, le=16, description="GPUs of one replica; 0 selects the CPU engine.")
-    ] = 0
-    max_sequence_tokens: Annotated[
-        int, Field(ge=16, le=131072, description="Longest sequence (prompt and answer together), in tokens.")
-    ] = 512
-    memory: Annotated[EngineMemory, Field(description="What is done about unused memory.")] = EngineMemory()
 
 
 _POOL_RULES: Final = rules(

@@ -13,6 +13,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from autoglm_api.config import EngineSpec
 from autoglm_api.spec import Backend
+from autoglm_node.engine.packing import PARAMETER_BATCHING
 from autoglm_node.engine.reclaim import PARAMETER_FILE, PARAMETER_INTERVAL
 
 # The canary needs a slot of its own: a full replica must not look like a dead one.
@@ -90,6 +91,7 @@ def _python(spec: EngineSpec, threads: int, reclaim_file: Path) -> pb.ModelConfi
             "slots": str(slots(spec)),
             "max_sequence_tokens": str(spec.max_sequence_tokens),
             "threads": str(threads),
+            PARAMETER_BATCHING: spec.batching.model_dump_json(by_alias=True),
             PARAMETER_FILE: str(reclaim_file),
             PARAMETER_INTERVAL: str(spec.reclaim_interval_seconds),
         },

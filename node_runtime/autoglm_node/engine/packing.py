@@ -12,8 +12,14 @@ from collections.abc import Sequence as Items
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from autoglm_api import spec as spec_models
+
 MAX_PADDING: Final = 0.15
 """Largest share of padding among the tokens of one pack."""
+
+
+PARAMETER_BATCHING: Final = "batching"
+"""The parameter of config.pbtxt that has the resource's `batching` as JSON."""
 
 
 class Bucket(NamedTuple):
@@ -38,6 +44,12 @@ class Batching:
         """Return the number of the bucket of a prompt."""
         number = bisect_left(self.buckets, prompt_tokens, key=lambda bucket: bucket.max_tokens)
         return min(number, len(self.buckets) - 1)
+
+
+def batching_for(spec: spec_models.Batching) -> Batching:
+    """Return the bounds that a resource sets."""
+    buckets = sorted(Bucket(bucket.max_tokens, bucket.max_batch_size) for bucket in spec.buckets)
+    return Batching(tuple(buckets), spec.max_step_tokens, spec.max_queue_delay_microseconds / 1e6)
 
 
 class InWork(NamedTuple):

@@ -21,9 +21,11 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from autoglm_api import names
+from autoglm_api.spec import Batching
 from autoglm_node.chat import CHAT_FILE, ChatFormat
 from autoglm_node.engine.artifact import load_model
 from autoglm_node.engine.decode_loop import DecodeLoop
+from autoglm_node.engine.packing import PARAMETER_BATCHING, batching_for
 from autoglm_node.engine.reclaim import PARAMETER_FILE, PARAMETER_INTERVAL, Reclaimer, reclaim
 from autoglm_node.engine.sequence import FinishReason, Sequence, TokenEvent, TooLongError
 from autoglm_node.sampling import Sampling
@@ -127,7 +129,8 @@ class TritonPythonModel:
             int(_parameter(parameters, name)) for name in ("slots", "max_sequence_tokens", "threads")
         )
         model = load_model(directory, slots=slots, max_sequence_tokens=room, threads=threads)
-        self._loop = DecodeLoop(model, slots, room)
+        batching = Batching.model_validate_json(_parameter(parameters, PARAMETER_BATCHING))
+        self._loop = DecodeLoop(model, slots, room, batching_for(batching))
         self._cache_limit = slots * room
         self._vocabulary = model.vocabulary
         self._stop_ids = frozenset(ChatFormat.model_validate_json((directory / CHAT_FILE).read_bytes()).stop_ids)
@@ -212,11 +215,14 @@ class TritonPythonModel:
             self._reclaimed_bytes += reclaim()
 
     def _publish(self) -> None:
+        counts = self._loop.counts
         for name, value in (
             (names.METRIC_ENGINE_RUNNING, self._loop.running),
             (names.METRIC_ENGINE_WAITING, self._loop.waiting),
             (names.METRIC_ENGINE_CACHED_TOKENS, self._loop.cached_tokens),
             (names.METRIC_ENGINE_CACHE_LIMIT, self._cache_limit),
+            (names.METRIC_ENGINE_PROMPT_TOKENS, counts.prompt_tokens),
+            (names.METRIC_ENGINE_PADDING_TOKENS, counts.padded_tokens - counts.prompt_tokens),
             (names.METRIC_ENGINE_RECLAIMS, self._reclaims),
             (names.METRIC_ENGINE_RECLAIMED, self._reclaimed_bytes),
         ):
@@ -265,6 +271,8 @@ def _gauges(model: str) -> dict[str, Any]:
         names.METRIC_ENGINE_WAITING: "Sequences without a slot",
         names.METRIC_ENGINE_CACHED_TOKENS: "Tokens whose keys and values are held",
         names.METRIC_ENGINE_CACHE_LIMIT: "Tokens for which there is room",
+        names.METRIC_ENGINE_PROMPT_TOKENS: "Prompt tokens read since the engine started",
+        names.METRIC_ENGINE_PADDING_TOKENS: "Tokens of padding read beside them",
         names.METRIC_ENGINE_RECLAIMS: "Times that unused memory was given back",
         names.METRIC_ENGINE_RECLAIMED: "Bytes given back since the engine started",
     }

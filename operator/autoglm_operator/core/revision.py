@@ -50,6 +50,7 @@ def engine_spec(deployment: Deployment, pool: Pool, revision: str) -> EngineSpec
         concurrency=pool.concurrency_per_replica,
         drain_seconds=pool.drain_seconds,
         reclaim_interval_seconds=pool.engine.memory.reclaim_interval_seconds,
+        batching=pool.engine.batching,
     )
 
 

@@ -1,6 +1,7 @@
 import pytest
 
-from autoglm_node.engine.packing import Batching, Bucket, InWork, Plan, padding, plan
+from autoglm_api import spec
+from autoglm_node.engine.packing import Batching, Bucket, InWork, Plan, batching_for, padding, plan
 
 BUCKETS = (Bucket(16, 4), Bucket(64, 2), Bucket(256, 1))
 IDLE = (0, 0, 0)
@@ -68,3 +69,17 @@ def test_chunks(queue: list[int], chunked: int, expected: Plan) -> None:
 def test_padding_is_a_share_of_what_is_read() -> None:
     assert padding([5, 5]) == 0
     assert padding([1, 3]) == pytest.approx(1 / 3)
+
+
+def test_buckets_of_a_resource_may_come_in_any_order() -> None:
+    given = {
+        "buckets": [{"maxTokens": 64, "maxBatchSize": 2}, {"maxTokens": 16, "maxBatchSize": 4}],
+        "maxQueueDelayMicroseconds": 2000,
+        "maxStepTokens": 128,
+    }
+    expected = Batching((Bucket(16, 4), Bucket(64, 2)), 128, 0.002)
+    assert batching_for(spec.Batching.model_validate(given)) == expected
+
+
+def test_the_defaults_of_the_resource_are_the_defaults_here() -> None:
+    assert batching_for(spec.Batching()) == Batching()

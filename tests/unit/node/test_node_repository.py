@@ -4,6 +4,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
+from autoglm_api.spec import Batching
 from autoglm_node import repository
 from support.node_artifacts import engine_spec
 
@@ -25,6 +26,7 @@ def test_the_cpu_engine(tmp_path: Path) -> None:
     assert (config.backend, config.max_batch_size, config.model_transaction_policy.decoupled) == ("python", 0, True)
     expected = {"artifact_dir": "/models/glm", "slots": "5", "max_sequence_tokens": "512", "threads": "2"}
     expected |= {"reclaim_file": str(tmp_path / "reclaim"), "reclaim_interval_seconds": "60"}
+    expected["batching"] = Batching().model_dump_json(by_alias=True)
     assert parameters(config) == expected
     assert [one.name for one in config.input if not one.optional] == ["input_ids", "max_tokens"]
     assert (tmp_path / "repository" / "glm-test" / "1" / "model.py").is_file()
