@@ -17,30 +17,35 @@ from support.scaling_worlds import readings, rules, snapshots
 
 SOME = settings(max_examples=25, deadline=None)
 
+RECENT = RECENT_FOR.total_seconds()
 
-def is_complete(load: Load, scaling: Scaling) -> bool:
-    """Tell whether every reading that the pool's signals need is a full figure."""
-    sources = [source for signal in scaling.signals for source in sources_of(signal)]
-    found = [getattr(load, source, None) or load.signals[source] for source in sources]
-    return all(isinstance(reading, Fresh) for reading in found)
+
+def missing_in(load: Load, scaling: Scaling) -> set[str]:
+    """Return the readings that the pool's signals need and that are no full figure."""
+    sources = {source for signal in scaling.signals for source in sources_of(signal)}
+    return {one for one in sources if not isinstance(getattr(load, one, None) or load.signals[one], Fresh)}
 
 
 @SOME
 @given(rules(), st.data(), st.lists(st.integers(1, 40), min_size=1, max_size=10))
-def test_a_pool_keeps_the_size_of_a_gap_for_a_whole_window(
+def test_a_pool_keeps_the_size_of_a_long_gap_for_a_whole_window(
     scaling: Scaling, data: st.DataObject, pauses: list[int]
 ) -> None:
     sizes = st.integers(scaling.min_replicas, scaling.max_replicas)
     current, state, seconds = data.draw(sizes), PoolState(), 0
     window, gaps = complete(scaling.behavior).down.window.total_seconds(), dict[int, int]()
+    last, sources = dict[str, int](), {source for signal in scaling.signals for source in sources_of(signal)}
     for pause in pauses:
         seconds += pause
         pool = data.draw(snapshots(scaling, current))
         decision, state = decide(pool, scaling, state, at(seconds))
-        if not is_complete(pool.load, scaling):
+        missing = missing_in(pool.load, scaling)
+        last |= dict.fromkeys(sources - missing, seconds)
+        if any(seconds - last.get(one, -RECENT) >= RECENT for one in missing):
             gaps[seconds] = current
         held = [size for gap, size in gaps.items() if gap == seconds or seconds - gap < window]
         assert decision.replicas >= min(current, max(held, default=0)), decision
+        assert not missing or decision.replicas >= current, decision
         # A pool that has nothing left to lose proves nothing: somebody scales it up.
         current = max(decision.replicas, data.draw(sizes))
 

@@ -42,7 +42,7 @@ class Normalized:
     reason: Reason
     """What rates and bounds said: DesiredWithinRange or the limit that was met (condition ScalingLimited)."""
     history: History
-    """The history with the raw proposal recorded."""
+    """The history with the raw proposal (or what stands for it) recorded."""
 
     @property
     def is_limited(self) -> bool:
@@ -51,11 +51,22 @@ class Normalized:
 
 
 def normalize(
-    proposal: int, *, current: int, bounds: Bounds, behavior: Behavior | None, history: History, now: datetime
+    proposal: int,
+    *,
+    current: int,
+    bounds: Bounds,
+    behavior: Behavior | None,
+    history: History,
+    now: datetime,
+    recorded: int | None = None,
 ) -> Normalized:
-    """Return the size that may be written for a proposal; the history must be seeded."""
+    """Return the size that may be written for a proposal; the history must be seeded.
+
+    `recorded` is what later decisions are to remember of the proposal, if that is another size.
+    """
+    remembered = proposal if recorded is None else recorded
     if behavior is None:
-        return _normalize_legacy(proposal, current, bounds, history, now)
+        return _normalize_legacy(proposal, current, bounds, history, now, remembered)
     rules = complete(behavior)
     stabilized = _stabilize(proposal, current, rules, history, now)
     replicas, reason = _limit(stabilized, current, bounds, rules, history, now)
@@ -65,7 +76,7 @@ def normalize(
         stabilized=stabilized,
         stabilization=direction if stabilized != proposal else None,
         reason=reason,
-        history=recommended(history, proposal, now, max(rules.up.window, rules.down.window)),
+        history=recommended(history, remembered, now, max(rules.up.window, rules.down.window)),
     )
 
 
@@ -118,7 +129,9 @@ def _above(desired: int, floor: int, bounds: Bounds) -> Limited:
     return allowed if desired < allowed.replicas else Limited(desired, Reason.DESIRED_WITHIN_RANGE)
 
 
-def _normalize_legacy(proposal: int, current: int, bounds: Bounds, history: History, now: datetime) -> Normalized:
+def _normalize_legacy(
+    proposal: int, current: int, bounds: Bounds, history: History, now: datetime, remembered: int
+) -> Normalized:
     stabilized = _highest_recent(proposal, history.recommendations, now)
     if stabilized < bounds.minimum:
         replicas, reason = bounds.minimum, Reason.TOO_FEW_REPLICAS
@@ -129,7 +142,7 @@ def _normalize_legacy(proposal: int, current: int, bounds: Bounds, history: Hist
         stabilized=stabilized,
         stabilization=Reason.SCALE_DOWN_STABILIZED if stabilized != proposal else None,
         reason=reason,
-        history=recommended(history, proposal, now, DOWNSCALE_STABILIZATION),
+        history=recommended(history, remembered, now, DOWNSCALE_STABILIZATION),
     )
 
 

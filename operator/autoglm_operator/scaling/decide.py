@@ -19,10 +19,10 @@
 | else                                               | by the behaviour              | as the behaviour     |
 
 The size that the signals ask for is the largest proposal, so a pool grows if any asks for more and shrinks only if all
-agree. While any signal lacks data the held size is what the history remembers, so after a recovery a full
-stabilisation window passes before the pool shrinks. The same holds for a new state: the first decision remembers the
-current size. A replica that has not become ready for STARTING_HOLD without any progress is stuck rather than starting,
-and no longer keeps the pool big.
+agree. Once any signal has lacked data for RECENT_FOR the held size is what the history remembers, so after a recovery a
+full stabilisation window passes before the pool shrinks. The same holds for a new state: the first decision remembers
+the current size. A replica that has not become ready for STARTING_HOLD without any progress is stuck rather than
+starting, and no longer keeps the pool big.
 """
 
 from dataclasses import dataclass, replace
@@ -35,7 +35,7 @@ from autoglm_operator.scaling import forecast
 from autoglm_operator.scaling.behavior import Bounds, Normalized, normalize
 from autoglm_operator.scaling.capacity import capacity
 from autoglm_operator.scaling.demand import GROW_SHARE, backlog, size_for
-from autoglm_operator.scaling.history import History
+from autoglm_operator.scaling.history import History, newest, newest_change
 from autoglm_operator.scaling.model import PoolDecision, PoolSnapshot
 from autoglm_operator.scaling.observation import Observation, observe
 from autoglm_operator.scaling.outage import Stage, fallback_size, held_size
@@ -191,6 +191,7 @@ def _by_signals(case: _Case) -> _Verdict:
         behavior=case.scaling.behavior,
         history=case.state.history,
         now=case.now,
+        recorded=_recorded(case, proposal),
     )
     if case.panics:
         return _in_panic(case, normalized)
@@ -212,6 +213,19 @@ def _proposal(case: _Case) -> tuple[int, Reason | None]:
     blind = case.stages <= {Stage.HELD, Stage.LOST}
     least = held_size(fallback, case.current, *case.bounds) if blind else case.current
     return max(case.asked, least), Reason.METRICS_MISSING
+
+
+def _recorded(case: _Case, proposal: int) -> int:
+    """Return what the history is to remember of a proposal.
+
+    A short gap holds the size, but it is no proposal for it: if it were, one lost scrape in every scaleDown window
+    would keep a pool big for ever. What was asked for last stands until the gap is longer than RECENT_FOR.
+    """
+    is_short = case.stages <= {Stage.FRESH, Stage.RECENT} and Stage.RECENT in case.stages
+    if not is_short or proposal > case.current:
+        return proposal
+    known = [opinion.proposal for opinion in case.said if opinion.stage is Stage.FRESH]
+    return max([newest(case.state.history), *(size for size in known if size is not None)])
 
 
 def _in_panic(case: _Case, normalized: Normalized) -> _Verdict:
@@ -237,9 +251,9 @@ def _hold(normalized: Normalized, case: _Case) -> Reason | None:
 
 def _has_just_grown(case: _Case) -> bool:
     """Tell whether the pool has grown within the scaleDown window: load that comes in waves would make it swing."""
-    behavior, grown = case.scaling.behavior, case.state.history.grown
+    behavior, grown_at = case.scaling.behavior, newest_change(case.state.history.grown)
     window = DOWNSCALE_STABILIZATION if behavior is None else complete(behavior).down.window
-    return bool(grown) and case.now - grown[-1].at < window
+    return grown_at is not None and case.now - grown_at < window
 
 
 def _consolidated(case: _Case, normalized: Normalized) -> _Verdict:

@@ -43,6 +43,16 @@ def seeded(history: History, current: int, now: datetime) -> History:
     return replace(history, recommendations=(Recommendation(now, current),))
 
 
+def newest(history: History) -> int:
+    """Return the size that was asked for last; the history must be seeded."""
+    return max(history.recommendations, key=lambda one: one.at).replicas
+
+
+def newest_change(events: tuple[ScaleEvent, ...]) -> datetime | None:
+    """Return when the last change was; the entries are in no order, because old ones give their place to new ones."""
+    return max((event.at for event in events), default=None)
+
+
 def recommended(history: History, replicas: int, now: datetime, window: timedelta) -> History:
     """Return the history with one more recommendation; one older than `window` gives its place."""
     kept = _overwrite(history.recommendations, Recommendation(now, replicas), lambda old: old.at < now - window)
