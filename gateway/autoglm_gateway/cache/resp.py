@@ -46,14 +46,14 @@ class Parser:
             if len(self._data) > _MAX_LINE:
                 raise ProtocolError("an endless line")
             return None
-        kind, line, after = self._data[:1], bytes(self._data[1:end]), end + len(_LINE)
+        kind, line, after = bytes(self._data[:1]), bytes(self._data[1:end]), end + len(_LINE)
         if kind == b"$":
             return self._bulk(line, after)
         if kind in {b"+", b":"}:
             return line, after
         if kind == b"-":
             return ReplyError(line.split(b" ")[0].decode("latin-1")), after
-        raise ProtocolError(f"a reply of kind {bytes(kind)!r}")
+        raise ProtocolError(f"a reply of kind {kind!r}")
 
     def _bulk(self, line: bytes, start: int) -> tuple[Reply, int] | None:
         if line == b"-1":
