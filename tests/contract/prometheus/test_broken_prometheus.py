@@ -68,14 +68,16 @@ CASES = [
 
 @pytest.mark.parametrize(("script", "problem"), CASES)
 async def test_a_broken_server_gives_a_typed_failure_in_time(script: Script, problem: Problem) -> None:
+    # Short only where the deadline is what ends it: on a busy machine any answer may take a while.
+    deadline = DEADLINE_SECONDS if problem is Problem.TIMEOUT else 10.0
     started = time.monotonic()
     async with scripted(script) as url:
-        client = Prometheus(url, deadline_seconds=DEADLINE_SECONDS, max_body_bytes=MAX_BODY_BYTES)
+        client = Prometheus(url, deadline_seconds=deadline, max_body_bytes=MAX_BODY_BYTES)
         with pytest.raises(PrometheusError) as failed:
             await client.read(datetime.now(UTC))
         await client.aclose()
     assert failed.value.problem is problem
-    assert time.monotonic() - started < DEADLINE_SECONDS + 1
+    assert time.monotonic() - started < deadline + 1
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://no-such-host.invalid", "gopher://127.0.0.1"])
