@@ -72,7 +72,7 @@ async def test_a_storm_of_failures_is_not_asked_twice() -> None:
     async with (
         replica(die) as one,
         replica(die) as two,
-        running_gateway(config(wide, LARGE), light=[one.port, two.port]) as gate,
+        running_gateway(config(wide, LARGE, max_wait_seconds=1), light=[one.port, two.port]) as gate,
     ):
         answers = await asyncio.gather(*(gate.chat() for _ in range(100)))
         codes = [answer.json["error"]["code"] for answer in answers]
