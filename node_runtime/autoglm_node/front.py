@@ -1,6 +1,5 @@
 """The HTTP front on the worker's port: paths to handlers, refusals to the error shape of the path's protocol."""
 
-import asyncio
 import logging
 import re
 import time
@@ -14,6 +13,7 @@ from autoglm_api import names
 from autoglm_api.config import EngineSpec
 from autoglm_node import __version__, openai
 from autoglm_node import inference_protocol as oip
+from autoglm_node.accounting import counted
 from autoglm_node.failure import RefusalError
 from autoglm_node.metrics import Metrics
 from autoglm_node.openai_answers import DONE, Answer, ChatAnswer, Choice, Frame, TextAnswer
@@ -30,7 +30,6 @@ Pairs = list[tuple[str, str]]
 
 _JSON: Final = ("content-type", "application/json")
 _EVENTS: Final = (("content-type", "text/event-stream"), ("cache-control", "no-cache"))
-_CLIENT_LEFT: Final = 499
 _LEAST_BODY_BYTES: Final = 4 << 20
 _BODY_BYTES_PER_TOKEN: Final = 256  # a long word in JSON, every character of it escaped
 _MODEL_PATH: Final = re.compile(r"/v2/models/(?P<model>[^/]+)(?:/versions/[^/]+)?(?P<rest>/[a-z_]+)?")
@@ -83,22 +82,8 @@ class Front:
         await responder.send(refusal.status, headers, refusal_body(refusal, request.path))
 
     async def _counted(self, work: Awaitable[None]) -> None:
-        """Await a query's work and count how it ended."""
-        code = _CLIENT_LEFT
-        try:
+        with counted(self._metrics):
             await work
-            code = 200
-        except RefusalError as refusal:
-            code = refusal.status
-            self._metrics.rejected.labels(reason=refusal.code).inc()
-            raise
-        except (asyncio.CancelledError, ConnectionError):
-            raise
-        except Exception:
-            code = 500
-            raise
-        finally:
-            self._metrics.queries.labels(code=str(code)).inc()
 
     # --- OpenAI ----------------------------------------------------------------------------------------
     async def chat(self, request: Request, responder: Responder, _model: str) -> None:
@@ -225,10 +210,8 @@ class Front:
 
     # --- common ----------------------------------------------------------------------------------------
     def _check_model(self, model: str) -> None:
-        if not self._service.serves(model):
-            spec = self._service.spec
-            message = f"model {model!r} does not exist here; there are {spec.model_name!r} and {spec.deployment!r}"
-            raise RefusalError(404, message, code="model_not_found", param="model")
+        if refusal := self._service.unknown(model):
+            raise refusal
 
     def _reply_headers(self, replies: Sequence[Reply]) -> Pairs:
         least = min(reply.tally.confidence for reply in replies)

@@ -5,7 +5,6 @@ One model signature whatever the engine: `text_input` BYTES [1] in, `text_output
 """
 
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, TypeVar
 
@@ -38,7 +37,9 @@ _MAX_DIGITS: Final = 19  # Python refuses to read a number of thousands of digit
 Body = TypeVar("Body", bound=BaseModel)
 
 
-class _Tensor(BaseModel):
+class Tensor(BaseModel):
+    """An input as the client sent it; binary data follow elsewhere, `binary_data_size` bytes of them."""
+
     model_config = ConfigDict(extra="ignore")
     name: str
     shape: Annotated[list[int], Field(fail_fast=True)]
@@ -57,7 +58,7 @@ class _InferRequest(BaseModel):
     model_config = ConfigDict(extra="ignore")
     id: str = ""
     parameters: dict[str, Any] = {}
-    inputs: Annotated[list[_Tensor], Field(min_length=1, fail_fast=True)]
+    inputs: Annotated[list[Tensor], Field(min_length=1, fail_fast=True)]
     outputs: Annotated[list[_Output], Field(fail_fast=True)] = []
 
     def wants_binary(self) -> bool:
@@ -105,19 +106,19 @@ def parse_infer(body: bytes, header_length: str | None) -> InferCall:
     """
     split = _json_length(header_length, len(body))
     request = _validated(_InferRequest, body[:split])
-    values = _values(request.inputs, body[split:])
-    if TEXT_INPUT not in values:
-        raise _bad(f"input {TEXT_INPUT!r} (BYTES, shape [1]) is missing")
-    return InferCall(request.id, query_of(values), request.wants_binary())
+    return InferCall(request.id, query_of(request.inputs, body[split:]), request.wants_binary())
 
 
-def query_of(values: Mapping[str, Any]) -> Query:
-    """Return the query of an infer request's tensors, by name.
+def query_of(tensors: list[Tensor], binary: bytes) -> Query:
+    """Return the query of an infer request's tensors, whose binary data lie one after the other.
 
     Raises:
         RefusalError: 400, with a sentence that names the tensor.
     """
-    return _checked(_Fields, dict(values)).query()
+    values = _values(tensors, binary)
+    if TEXT_INPUT not in values:
+        raise _bad(f"input {TEXT_INPUT!r} (BYTES, shape [1]) is missing")
+    return _checked(_Fields, values).query()
 
 
 def parse_generate(body: bytes) -> Query:
@@ -142,11 +143,17 @@ def infer_answer(call: InferCall, model: str, text: str) -> tuple[list[tuple[str
     if not call.binary:
         output["data"] = [text]
         return [("content-type", "application/json")], orjson.dumps(head)
-    encoded = text.encode()
-    output["parameters"] = {"binary_data_size": len(encoded) + _LENGTH.size}
+    encoded = binary_text(text)
+    output["parameters"] = {"binary_data_size": len(encoded)}
     json_part = orjson.dumps(head)
     headers = [("content-type", "application/octet-stream"), (BINARY_HEADER, str(len(json_part)))]
-    return headers, json_part + _LENGTH.pack(len(encoded)) + encoded
+    return headers, json_part + encoded
+
+
+def binary_text(text: str) -> bytes:
+    """Return a BYTES tensor of one element."""
+    encoded = text.encode()
+    return _LENGTH.pack(len(encoded)) + encoded
 
 
 def generate_answer(model: str, text: str) -> bytes:
@@ -161,10 +168,15 @@ def server_metadata(version: str) -> bytes:
 
 def model_metadata(model: str, platform: str) -> bytes:
     """Return the body of GET /v2/models/MODEL."""
+    return orjson.dumps(model_description(model, platform))
+
+
+def model_description(model: str, platform: str) -> dict[str, Any]:
+    """Return what a model takes and gives."""
     inputs = [{"name": name, "datatype": types[0], "shape": [1]} for name, types in _SIGNATURE.items()]
     outputs = [{"name": TEXT_OUTPUT, "datatype": "BYTES", "shape": [1]}]
     described = {"name": model, "versions": [MODEL_VERSION], "platform": platform}
-    return orjson.dumps({**described, "inputs": inputs, "outputs": outputs})
+    return {**described, "inputs": inputs, "outputs": outputs}
 
 
 def error_body(refusal: RefusalError) -> bytes:
@@ -203,7 +215,7 @@ def _json_length(header: str | None, total: int) -> int:
     return int(header)
 
 
-def _values(tensors: list[_Tensor], binary: bytes) -> dict[str, Any]:
+def _values(tensors: list[Tensor], binary: bytes) -> dict[str, Any]:
     """Return every tensor's only element; binary data lie one after the other in the order of the tensors."""
     values: dict[str, Any] = {}
     offset = 0
@@ -220,7 +232,7 @@ def _values(tensors: list[_Tensor], binary: bytes) -> dict[str, Any]:
     return values
 
 
-def _check(tensor: _Tensor) -> None:
+def _check(tensor: Tensor) -> None:
     allowed = _SIGNATURE.get(tensor.name)
     if allowed is None:
         raise _bad(f"input {tensor.name!r} does not exist; there are {', '.join(_SIGNATURE)}")
@@ -230,7 +242,7 @@ def _check(tensor: _Tensor) -> None:
         raise _bad(f"input {tensor.name!r} has shape {tensor.shape}; [1] is expected")
 
 
-def _json_element(tensor: _Tensor) -> Any:
+def _json_element(tensor: Tensor) -> Any:
     element: Any = tensor.data
     for _ in tensor.shape:  # nested lists are allowed by the protocol: [["text"]] for shape [1, 1]
         if isinstance(element, list) and len(element) == 1:
@@ -241,7 +253,7 @@ def _json_element(tensor: _Tensor) -> Any:
     return element
 
 
-def _binary_element(tensor: _Tensor, data: bytes) -> Any:
+def _binary_element(tensor: Tensor, data: bytes) -> Any:
     try:
         if tensor.datatype != "BYTES":
             return struct.unpack(_FORMATS[tensor.datatype], data)[0]

@@ -17,6 +17,7 @@ from autoglm_node.admission import Admission, Door
 from autoglm_node.chat import Chat
 from autoglm_node.failure import EngineError, FatalError
 from autoglm_node.front import Front, body_limit, transport_refusal
+from autoglm_node.grpc_front import GrpcServer
 from autoglm_node.health import Health, Verdict
 from autoglm_node.memory_guard import SHED, Level
 from autoglm_node.memory_watch import REASON, MemoryWatch
@@ -56,7 +57,7 @@ class Node:
             Phase.RECYCLE: self._recycle,
             Phase.DRAIN: self._drain,
         }
-        self._servers: list[HttpServer] = []
+        self._servers: list[HttpServer | GrpcServer] = []
         self._host: TritonHost | None = None
         self._guarding: asyncio.Task[None] | None = None
 
@@ -170,6 +171,9 @@ class Node:
         limits = Limits(max_body_bytes=body_limit(self._spec))
         self._front = HttpServer(front.handle, limits, refusal_body=transport_refusal)
         await self._listen(self._front, self._settings.port)
+        self._grpc = GrpcServer(self._service, self._metrics, self.vitals.ready)
+        await self._grpc.start(self._settings.host, self._settings.grpc_port)
+        self._servers.append(self._grpc)
         self._metrics.start_seconds.set(_age_seconds())
         return Event.DONE
 
@@ -243,7 +247,7 @@ class Node:
         if not await self._admission.wait_empty(self._spec.drain_seconds):
             left = self._admission.evict("evicted", "this replica shut down before the answer was complete")
             log.warning("drain deadline: %d queries get an error", left)
-        busy = await self._front.drain(FLUSH_SECONDS)
+        busy, _ = await asyncio.gather(self._front.drain(FLUSH_SECONDS), self._grpc.close(FLUSH_SECONDS))
         log.info("drained; %d connections were still busy", busy)
         return Event.DONE
 

@@ -100,6 +100,15 @@ class Service:
         """Return whether a query for this model name is for us."""
         return model in (self.spec.model_name, self.spec.deployment)
 
+    def unknown(self, model: str) -> RefusalError | None:
+        """Return the refusal of a query for another model than ours."""
+        if self.serves(model):
+            return None
+        message = (
+            f"model {model!r} does not exist here; there are {self.spec.model_name!r} and {self.spec.deployment!r}"
+        )
+        return RefusalError(404, message, code="model_not_found", param="model")
+
     @asynccontextmanager
     async def answer(self, query: Query, deadline_seconds: float | None) -> AsyncIterator[list[Reply]]:
         """Hold a seat and the query's replies while the block runs; leaving it early cancels the engine's work.

@@ -37,6 +37,7 @@ class Settings:
     termination_message: Path
     host: str = "0.0.0.0"  # noqa: S104 - a pod's address is known only at run time
     port: int = names.WORKER_PORT
+    grpc_port: int = names.WORKER_GRPC_PORT
     admin_port: int = names.WORKER_ADMIN_PORT
     triton: TritonPorts = TritonPorts()
     cgroup_dir: Path = cgroup.ROOT
@@ -54,6 +55,7 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
     parser.add_argument("--spec", type=Path, default=Path(names.NODE_SPEC_PATH), help="engine.json")
     parser.add_argument("--host", default=Settings.host, help="address to listen on")
     parser.add_argument("--port", type=int, default=names.WORKER_PORT, help="port of the queries")
+    parser.add_argument("--grpc-port", type=int, default=names.WORKER_GRPC_PORT, help="port of queries by gRPC")
     parser.add_argument("--admin-port", type=int, default=names.WORKER_ADMIN_PORT, help="port of probes and metrics")
     parser.add_argument(
         "--triton-ports",
@@ -77,6 +79,7 @@ def from_arguments(arguments: Sequence[str]) -> Settings:
         termination_message=Path(os.environ.get(ENV_TERMINATION_MESSAGE, names.TERMINATION_MESSAGE_PATH)),
         host=given.host,
         port=given.port,
+        grpc_port=given.grpc_port,
         admin_port=given.admin_port,
         triton=TritonPorts(*given.triton_ports),
         cgroup_dir=Path(os.environ.get(ENV_CGROUP_DIR, str(cgroup.ROOT))),

@@ -22,9 +22,12 @@ START_SECONDS = 60
 class NodeProcess:
     """A running `python -m autoglm_node`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, admin_port: int, directory: Path) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], port: int, admin_port: int, directory: Path, grpc_port: int
+    ) -> None:
         self.process = process
         self.url = f"http://127.0.0.1:{port}"
+        self.grpc = f"127.0.0.1:{grpc_port}"
         self.admin_url = f"http://127.0.0.1:{admin_port}"
         self.log = directory / "node.log"
         self.termination_message = directory / "termination-log"
@@ -63,9 +66,10 @@ def node_process(spec: EngineSpec, directory: Path, *arguments: str, **more: str
     """Start a node and stop it, with all that it started, at the end; `more` is environment."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "engine.json").write_text(json.dumps(spec.to_json()))
-    ports = [str(port) for port in free_ports(5)]
+    ports = [str(port) for port in free_ports(6)]
     command = [sys.executable, "-m", "autoglm_node", "--spec", str(directory / "engine.json"), "--host", "127.0.0.1"]
-    command += ["--port", ports[0], "--admin-port", ports[1], "--triton-ports", *ports[2:], *arguments]
+    command += ["--port", ports[0], "--admin-port", ports[1], "--triton-ports", *ports[2:5]]
+    command += ["--grpc-port", ports[5], *arguments]
     environment = {
         **os.environ,
         "AUTOGLM_TRITON_DIR": str(triton_root()),
@@ -75,7 +79,7 @@ def node_process(spec: EngineSpec, directory: Path, *arguments: str, **more: str
     }
     with (directory / "node.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    node = NodeProcess(process, int(ports[0]), int(ports[1]), directory)
+    node = NodeProcess(process, int(ports[0]), int(ports[1]), directory, int(ports[5]))
     family: list[psutil.Process] = []
     try:
         yield node

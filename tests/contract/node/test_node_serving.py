@@ -108,7 +108,7 @@ def test_answers_carry_what_the_gateway_needs(node: NodeProcess) -> None:
     ("changes", "status", "code"),
     [
         ({"model": "gpt-4"}, 404, "model_not_found"),
-        ({"n": 2}, 400, "unsupported_parameter"),
+        ({"n": 9}, 400, "invalid_value"),
         ({"messages": [{"role": "user", "content": "kettle " * 600}]}, 400, "context_length_exceeded"),
         ({"messages": [{"role": "user", "content": "☕" * 9000}]}, 400, "context_length_exceeded"),
     ],

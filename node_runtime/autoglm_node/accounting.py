@@ -1,0 +1,31 @@
+"""Every query's end is counted, whatever the protocol and however it ended."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from autoglm_node.failure import RefusalError
+from autoglm_node.metrics import Metrics
+
+_CLIENT_LEFT: Final = 499
+
+
+@contextmanager
+def counted(metrics: Metrics) -> Iterator[None]:
+    """Count how a query's work in the block ended, by HTTP status; what it raises goes on."""
+    code = _CLIENT_LEFT
+    try:
+        yield
+        code = 200
+    except RefusalError as refusal:
+        code = refusal.status
+        metrics.rejected.labels(reason=refusal.code).inc()
+        raise
+    except (asyncio.CancelledError, GeneratorExit, ConnectionError):
+        raise
+    except Exception:
+        code = 500
+        raise
+    finally:
+        metrics.queries.labels(code=str(code)).inc()
