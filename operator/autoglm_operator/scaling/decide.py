@@ -242,7 +242,7 @@ def _hold(normalized: Normalized, case: _Case) -> Reason | None:
     if case.snapshot.rolling_out:
         return Reason.ROLLING_OUT
     starting = case.state.starting
-    if starting is not None and case.now - starting.since < STARTING_HOLD:
+    if starting is not None and starting.whole_since is None and case.now - starting.since < STARTING_HOLD:
         return Reason.STARTING
     if case.pool.capacity is not None and case.pool.capacity.is_uncertain:
         return Reason.CAPACITY_UNCERTAIN

@@ -227,7 +227,9 @@ def _share(signal: Signal, load: Load, pool: Pool, watch: Watch) -> tuple[Opinio
         return _device(Opinion(signal, target, reading, None), asked, load, pool, watch)
     close = pool.ready == pool.current and pool.tolerance.covers(reading.milli / target)
     grown = max(pool.current, asked) if is_over(watch, pool.now) and not close else pool.current
-    proposal = grown if close or asked >= pool.current or isinstance(reading, AtLeast) else asked
+    # Over the target nothing shrinks: the replicas that are not ready are missed, however few are.
+    stays = close or asked >= pool.current or reading.milli > target or isinstance(reading, AtLeast)
+    proposal = grown if stays else asked
     return Opinion(signal, target, reading, proposal, fits=asked), watch
 
 

@@ -28,6 +28,9 @@ ASK_MEMORY: Final = timedelta(seconds=60)
 """How long a decided size may take to show before it counts as refused."""
 NO_ROOM_AFTER_SECONDS: Final = 60.0
 """A replica that has waited for room in the cluster for so long is no supply."""
+WHOLE_FOR: Final = timedelta(seconds=600)
+"""So long must all replicas stay ready before one that fails counts as starting anew; kubelet's longest pause between
+two starts of a container is 300 s."""
 
 
 class Asked(NamedTuple):
@@ -43,6 +46,8 @@ class Starting(NamedTuple):
     current: int
     ready: int
     since: datetime
+    whole_since: datetime | None = None
+    """Since when all have been ready again: one that fails over and over is not starting each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +116,17 @@ def _resumed(history: History, now: datetime) -> History:
 
 
 def _starting(known: Starting | None, snapshot: PoolSnapshot, now: datetime) -> Starting | None:
+    if known is not None and (known.current != snapshot.current or _is_past(known, now)):
+        known = None
     if snapshot.ready >= snapshot.current - without_room(snapshot):
-        return None
-    if known is None or known.current != snapshot.current or snapshot.ready > known.ready:
+        return known and known._replace(whole_since=known.whole_since or now)
+    if known is None or (snapshot.ready > known.ready and known.whole_since is None):
         return Starting(snapshot.current, snapshot.ready, now)
-    return known
+    return known._replace(whole_since=None)
+
+
+def _is_past(known: Starting, now: datetime) -> bool:
+    return known.whole_since is not None and now - known.whole_since >= WHOLE_FOR
 
 
 def _forecast(state: ForecastState, snapshot: PoolSnapshot, now: datetime) -> ForecastState:

@@ -62,12 +62,13 @@ def slumber(
 ) -> tuple[Sleep, ZeroState]:
     """Return what sleep says about a pool of `current` replicas whose smallest size is `minimum` now."""
     readings = tuple(_readings(load, scaling))
-    state = _looked_at(state, readings, current, now)
+    idle = timedelta(seconds=scaling.zero.idle_seconds)
+    state = _looked_at(state, readings, current, idle, now)
     if minimum > 0:
         return Sleep(None, minimum, None), replace(state, manual=False)
     if current == 0:
         sleep = _asleep(readings, scaling, manual=state.manual)
-    elif current == 1 and _idle_for(state, now) >= timedelta(seconds=scaling.zero.idle_seconds):
+    elif current == 1 and _idle_for(state, now) >= idle:
         sleep = Sleep(0, 0, Reason.SCALED_TO_ZERO)
     else:
         sleep = Sleep(None, 1, None)
@@ -81,16 +82,22 @@ def _readings(load: Load, scaling: Scaling) -> Iterator[Reading]:
             yield load.signals.get(signal.key, NOT_READ)
 
 
-def _looked_at(state: ZeroState, readings: tuple[Reading, ...], current: int, now: datetime) -> ZeroState:
+def _looked_at(
+    state: ZeroState, readings: tuple[Reading, ...], current: int, idle: timedelta, now: datetime
+) -> ZeroState:
     silent = all(isinstance(reading, Fresh) and reading.milli == 0 for reading in readings)
     looked = state.at is not None and timedelta(0) <= now - state.at < RECENT_FOR
     since = state.idle_since if looked and state.awake and state.idle_since is not None else now
-    manual = current == 0 and (state.manual or (state.awake and not _was_asked(state, now)))
+    manual = current == 0 and (state.manual or (state.awake and not _is_ours(state, idle, now)))
     return ZeroState(now, since if silent else None, state.asked_at, awake=current > 0, manual=manual)
 
 
-def _was_asked(state: ZeroState, now: datetime) -> bool:
-    return state.asked_at is not None and now - state.asked_at <= ASKED_FOR
+def _is_ours(state: ZeroState, idle: timedelta, now: datetime) -> bool:
+    """Tell whether a 0 that has come up is the operator's: decided just now, or due before its memory was lost.
+
+    An operator that dies may have put the pool to sleep after what it remembers; a query must still wake that pool.
+    """
+    return (state.asked_at is not None and now - state.asked_at <= ASKED_FOR) or _idle_for(state, now) >= idle
 
 
 def _idle_for(state: ZeroState, now: datetime) -> timedelta:
