@@ -112,9 +112,9 @@ def _directives(values: Iterable[str]) -> dict[str, str]:
 
 
 def _max_age(wishes: dict[str, str]) -> float:
-    if "no-cache" in wishes:
-        return -1.0
     seconds = wishes.get("max-age", "")
+    if "no-cache" in wishes or seconds == "0":
+        return -1.0
     return float(seconds) if seconds.isascii() and seconds.isdigit() else float("inf")
 
 

@@ -54,6 +54,7 @@ def test_a_client_may_allow_a_sampled_answer_to_be_kept_but_no_tools() -> None:
         ("", float("inf")),
         ("max-age=30", 30),
         ("No-Cache", -1),
+        ("max-age=0", -1),
         ("no-cache, max-age=30", -1),
         ("max-age=x", float("inf")),
     ],
