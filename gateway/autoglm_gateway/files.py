@@ -1,6 +1,7 @@
 """Configuration and endpoints from files or the command line: for tests and benchmarks, without Kubernetes."""
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from autoglm_api.config import GatewayConfig
 from autoglm_gateway.balance import Address
 from autoglm_gateway.fleet import Endpoints, Fleet
+
+log = logging.getLogger(__name__)
 
 _POLL_SECONDS: Final = 0.1
 
@@ -62,13 +65,15 @@ async def follow_files(
 
     `weights` stands for the ConfigMap that the configuration names, the directory `keys` for its Secret.
     `redis` stands for the Secret's entry with the URL of the cache's Redis.
-    Replace the files by a rename, as a half-written one ends the gateway with the parser's error.
+    Replace the files by a rename, as a half-written one ends the gateway with the parser's error. A file that cannot be
+    read at the start ends it, too; later on, what was read last goes on to hold.
     """
     seen: dict[Path, str] = {}
     endpoints_file = Path(endpoints)
     if "=" in endpoints or not endpoints:
         fleet.locate(endpoints_in(parse_endpoints(endpoints)))
-    while True:
+
+    def read() -> None:
         if (text := _changed(config, seen)) is not None:
             fleet.configure(GatewayConfig.model_validate_json(text))
         if weights is not None:
@@ -79,7 +84,14 @@ async def follow_files(
             fleet.use_redis(_text_of(redis))
         if "=" not in endpoints and endpoints and (text := _changed(endpoints_file, seen)) is not None:
             fleet.locate(endpoints_in(FileEndpoints.model_validate_json(text)))
+
+    read()
+    while True:
         await asyncio.sleep(_POLL_SECONDS)
+        try:
+            read()
+        except OSError as error:  # such as no free descriptor in a crowd: what is known goes on to hold
+            log.warning("files cannot be read now: %s", error)
 
 
 def _entries_of(directory: Path) -> dict[str, bytes]:
