@@ -116,8 +116,9 @@ def _resumed(history: History, now: datetime) -> History:
 
 
 def _starting(known: Starting | None, snapshot: PoolSnapshot, now: datetime) -> Starting | None:
-    if known is not None and (known.current != snapshot.current or _is_past(known, now)):
-        known = None
+    if known is not None:  # a pool that shrinks starts nothing
+        is_other = snapshot.current > known.current or _is_past(known, now)
+        known = None if is_other else known._replace(current=snapshot.current)
     if snapshot.ready >= snapshot.current - without_room(snapshot):
         return known and known._replace(whole_since=known.whole_since or now)
     if known is None or (snapshot.ready > known.ready and known.whole_since is None):
