@@ -68,7 +68,7 @@ lint: venv ## Formatting, ruff, layer contracts
 
 .PHONY: types
 types: venv ## mypy strict
-	@.venv/bin/mypy api cli demo gateway localcluster models/autoglm_shop node_runtime operator transport tests
+	@.venv/bin/mypy api cli demo gateway localcluster models/autoglm_shop node_runtime operator pitfalls transport tests
 
 .PHONY: crds
 crds: venv ## Generate the CRD, the chart's copy, the values schema and the reference pages
@@ -92,6 +92,10 @@ bench-scaling: venv ## Our scaling beside published rules on all traces (BENCH_A
 .PHONY: hpa-conformance
 hpa-conformance: venv ## Our HPA against kube-controller-manager's own code, case by case (needs Go)
 	@$(PY) benchmarks/conformance/hpa/run.py
+
+.PHONY: pitfalls
+pitfalls: venv ## Triton's known failures, plain Triton beside our node runtime; writes docs/reference/pitfalls.md
+	@PYTHONPATH=pitfalls:tests $(PY) -m autoglm_pitfalls $(PITFALLS)
 
 .PHONY: images
 images: venv ## Build the container images without a Docker engine

@@ -68,6 +68,14 @@ class Child:
                 await asyncio.wait_for(asyncio.shield(self.exit_code), grace_seconds)
         await self._kill_group()
 
+    def kill_children(self) -> int:
+        """SIGKILL what the child itself has started; return how many processes that were."""
+        children = _children(self.pid)
+        for pid in children:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return len(children)
+
     async def _kill_group(self) -> None:
         """SIGKILL everything in the group, also what a dead child left behind, and wait until it is reaped."""
         with suppress(ProcessLookupError, TimeoutError):
@@ -80,6 +88,15 @@ class Child:
     def _signal_child(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
             os.kill(self.pid, number)
+
+
+def _children(pid: int) -> list[int]:
+    """Return the processes that a process, with all its threads, has started."""
+    found: list[int] = []
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # a thread that has just ended
+            found += map(int, listed.read_text(encoding="ascii").split())
+    return found
 
 
 def remove_shared_memory(prefix: str) -> int:

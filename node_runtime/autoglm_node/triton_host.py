@@ -88,7 +88,13 @@ class TritonHost:
         return Canary.ANSWERED
 
     async def reload(self, generation: Generation) -> None:
-        """Replace the engine's process: unload, load, one query. EngineError when it does not come back."""
+        """Replace the engine's process: end it, unload, load, one query. EngineError when it does not come back.
+
+        Triton unloads long after it said so, and never when the engine hangs: the old process would share the memory
+        with the new one. Killing it first is safe, since nobody waits for an answer of it any more.
+        """
+        killed = self._child.kill_children()
+        log.info("%d engine processes killed", killed)
         # A dead engine may refuse to be unloaded cleanly; whether it came back is what counts.
         with suppress(EngineError):
             await self.client.unload(UNLOAD_SECONDS)
