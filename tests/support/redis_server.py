@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from support.prometheus import free_port
-from support.raw_http import HOST
+from support.raw_http import HOST, eventually
 
 
 @dataclass
@@ -26,11 +26,17 @@ class RedisServer:
         return f"redis://:open-sesame@{HOST}:{self.port}/1"
 
     async def ask(self, *words: str) -> str:
-        """Run one command with redis-cli in the gateway's database."""
+        """Run one command with redis-cli in the gateway's database; empty when there is no answer."""
         arguments = ["-h", HOST, "-p", str(self.port), "-n", "1", "-a", "open-sesame", "--no-auth-warning", *words]
-        client = await asyncio.create_subprocess_exec("redis-cli", *arguments, stdout=asyncio.subprocess.PIPE)
+        client = await asyncio.create_subprocess_exec(
+            "redis-cli", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        )
         out, _ = await client.communicate()
-        return out.decode().strip()
+        return out.decode("utf-8", "replace").strip()
+
+    async def answers(self) -> bool:
+        """Whether it is up."""
+        return await self.ask("PING") == "PONG"
 
     def freeze(self) -> None:
         """Let it hang: connections stay, nothing is answered."""
@@ -60,9 +66,7 @@ async def redis_server(port: int = 0, *arguments: str) -> AsyncIterator[RedisSer
     )
     server = RedisServer(port, process)
     try:
-        async with asyncio.timeout(10):
-            while await server.ask("PING") != "PONG":
-                await asyncio.sleep(0.05)
+        await eventually(server.answers, 10)
         yield server
     finally:
         await server.stop()

@@ -25,7 +25,7 @@ async def test_an_answer_that_cannot_be_shared_sends_each_alone() -> None:
     flight = SingleFlight()
     _, one, two = [await joined(flight) for _ in range(3)]
     flight.land(b"k", None)
-    assert await asyncio.gather(one, two) == [Turn.ALONE] * 2
+    assert (await one, await two) == (Turn.ALONE, Turn.ALONE)
 
 
 async def test_a_failed_leader_is_followed_by_the_next_who_is_still_there() -> None:

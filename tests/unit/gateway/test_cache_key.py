@@ -7,7 +7,7 @@ from autoglm_gateway.cache.key import answer_key
 
 SECRET = b"s" * 32
 BODY = {"model": "shop", "messages": [{"role": "user", "content": "hi"}], "temperature": 0}
-WHERE = {
+WHERE: dict[str, Any] = {
     "secret": SECRET,
     "tenant": "a",
     "pool": "light",
@@ -35,8 +35,8 @@ def key(body: dict[str, Any] = BODY, **where: Any) -> bytes | None:
         ("stream", True),
     ],
 )
-def test_a_key_belongs_to_one_tenant_and_place(name: str, value: object) -> None:
-    assert key(**{name: value}) != key()
+def test_a_key_belongs_to_one_tenant_and_place(name: str, value: Any) -> None:
+    assert key(BODY, **{name: value}) != key()
 
 
 @pytest.mark.parametrize("field", ["user", "metadata", "store", "stream", "safety_identifier"])

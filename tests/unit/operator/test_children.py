@@ -103,6 +103,17 @@ def test_the_gateway_may_read_the_one_secret_that_is_named() -> None:
     )
 
 
+def test_the_gateway_may_read_the_secret_with_the_url_of_its_redis() -> None:
+    cache = {"redis": {"urlSecretRef": {"name": "shop-redis"}}, "timeToLiveSeconds": 60}
+    manifest = changed(two_pools(), "spec.cache", cache)
+    rule = _one("Role", "-gateway", manifest)["rules"][-1]
+    assert (rule["resources"], rule["resourceNames"]) == (["secrets"], ["shop-redis"])
+    config = GatewayConfig.model_validate(json.loads(_one("ConfigMap", "-gateway", manifest)["data"]["gateway.json"]))
+    assert config.cache is not None
+    assert config.cache.redis is not None
+    assert (config.cache.time_to_live_seconds, config.cache.redis.url_secret_ref.key) == (60, "url")
+
+
 def test_the_gateway_may_also_read_the_one_config_map_that_holds_its_weights() -> None:
     manifest = changed(two_pools(), "spec.routing", {"weightsConfigMapRef": {"name": "my-weights"}})
     config_maps = _one("Role", "-gateway", manifest)["rules"][0]
