@@ -137,6 +137,11 @@ class Front:
                         await responder.write(answer.piece(index, text, scores if scored else None))
             await responder.write(answer.closing(index, reply.tally.finish))
 
+    async def embeddings(self, _request: Request, _responder: Responder, _model: str) -> None:
+        """POST /v1/embeddings."""
+        message = f"model {self._service.spec.model_name!r} writes text; this version serves no embedding models"
+        raise RefusalError(400, message, code="unsupported_model", param="model")
+
     async def models(self, _request: Request, responder: Responder, _model: str) -> None:
         """GET /v1/models."""
         listed = dict.fromkeys((self._service.spec.model_name, self._service.spec.deployment))
@@ -249,6 +254,7 @@ def deadline_of(given: str | None) -> float | None:
 _FIXED: Final[dict[str, tuple[str, Route]]] = {
     names.PATH_CHAT: ("POST", Front.chat),
     names.PATH_COMPLETIONS: ("POST", Front.completions),
+    names.PATH_EMBEDDINGS: ("POST", Front.embeddings),
     names.PATH_MODELS: ("GET", Front.models),
     "/v2": ("GET", Front.server_metadata),
     "/v2/health/live": ("GET", Front.live),

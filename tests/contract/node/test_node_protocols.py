@@ -152,6 +152,11 @@ def test_refused_prompts_name_the_field(client: openai.OpenAI, changes: dict[str
     assert param in str(refused.value)
 
 
+def test_a_model_that_writes_text_makes_no_embeddings(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="no embedding models"):
+        client.embeddings.create(model="glm-test", input="the kettle")
+
+
 # --- Open Inference Protocol -------------------------------------------------------------------------
 def scalar(name: str, datatype: str, value: Any) -> InferInput:
     kinds: dict[str, Any] = {"BYTES": np.object_, "INT32": np.int32, "INT64": np.int64, "FP32": np.float32}

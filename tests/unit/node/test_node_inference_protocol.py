@@ -110,6 +110,34 @@ def test_generate() -> None:
         oip.parse_generate(b"{}")
 
 
+@pytest.mark.parametrize(
+    ("more", "query"),
+    [
+        ({"top_p": 0.5, "seed": 2}, Query((Message("user", "hi"),), sampling=Sampling(seed=2, top_p=0.5))),
+        ({"parameters": {"top_k": 3}}, Query((Message("user", "hi"),), sampling=Sampling(top_k=3))),
+        ({"parameters": {"max_tokens": 3}, "max_tokens": 4}, Query((Message("user", "hi"),), 4)),
+        ({"stop": ["x", ""], "id": "1", "stream": True}, Query((Message("user", "hi"),), stops=("x",))),
+    ],
+)
+def test_parameters_of_generate(more: dict[str, Any], query: Query) -> None:
+    assert oip.parse_generate(orjson.dumps({"text_input": "hi", **more})) == query
+
+
+@pytest.mark.parametrize(
+    ("more", "name"),
+    [
+        ({"bad_words": []}, "bad_words"),
+        ({"parameters": {"best_of": 2}}, "best_of"),
+        ({"parameters": 3}, "parameters"),
+        ({"stop": "x"}, "stop"),
+        ({"stop": ["x"] * 5}, "stop"),
+    ],
+)
+def test_unknown_parameters_of_generate_are_refused(more: dict[str, Any], name: str) -> None:
+    with pytest.raises(RefusalError, match=name):
+        oip.parse_generate(orjson.dumps({"text_input": "hi", **more}))
+
+
 def test_a_million_mistakes_cost_no_more_than_the_first() -> None:
     start = time.perf_counter()
     with pytest.raises(RefusalError, match="inputs"):

@@ -10,7 +10,8 @@ from autoglm_node.chat import Chat
 from autoglm_node.failure import RefusalError
 from autoglm_node.front import body_limit, deadline_of
 from autoglm_node.metrics import Metrics
-from autoglm_node.query import Message
+from autoglm_node.query import Message, Query
+from autoglm_node.sampling import Sampling
 from autoglm_node.service import Engine, Service
 from support.node_artifacts import engine_spec
 
@@ -60,3 +61,20 @@ def test_deadlines_that_are_none(given: str) -> None:
 @pytest.mark.parametrize(("tokens", "megabytes"), [(512, 4), (8192, 4), (131_072, 32)])
 def test_a_body_may_be_as_large_as_the_model_can_use(tokens: int, megabytes: int) -> None:
     assert body_limit(engine_spec(Path("model"), max_sequence_tokens=tokens)) == megabytes << 20
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [
+        (Query(prompt="a", sampling=Sampling(1.0, min_p=0.1)), "min_p"),
+        (Query(prompt="a", top_logprobs=2), "top_logprobs"),
+    ],
+)
+async def test_what_an_engine_lacks_is_refused(query: Query, param: str) -> None:
+    spec = engine_spec(Path("model"), backend="TensorRTLLM", gpus=1)
+    service = Service(
+        spec, cast("Chat", SlowTokenizer()), cast("Engine", None), Admission(1), Metrics("m"), lambda: None
+    )
+    with pytest.raises(RefusalError, match="does not offer it") as refused:
+        await service.answer(query, None).__aenter__()
+    assert refused.value.param == param

@@ -40,6 +40,59 @@ def test_native_pieces() -> None:
     )
 
 
+def sent(backend: Backend, sampling: Sampling, top_logprobs: int = 0) -> dict[str, float]:
+    kinds: dict[str, Any] = {"INT32": np.int32, "INT64": np.int64, "UINT64": np.uint64, "FP32": np.float32}
+    written = tensors.dialect_for(backend, [0]).write(Generation((5,), 9, sampling, top_logprobs))
+    return {
+        one.name(): float(np.frombuffer(one._raw_content, kinds[one.datatype()])[0])
+        for one in written
+        if one.datatype() in kinds
+    }
+
+
+def test_the_cpu_engine_is_told_what_differs_from_greedy_only() -> None:
+    greedy = sent(Backend.ONNX_RUNTIME, Sampling())
+    assert set(greedy) == {"input_ids", "max_tokens"}
+    told = sent(Backend.ONNX_RUNTIME, Sampling(0.5, 3, 0.75, 5, 0.25, -1, 2), 4)
+    assert {name: told[name] for name in set(told) - set(greedy)} == {
+        "temperature": 0.5,
+        "seed": 3,
+        "top_p": 0.75,
+        "top_k": 5,
+        "min_p": 0.25,
+        "presence_penalty": -1,
+        "frequency_penalty": 2,
+        "top_logprobs": 4,
+    }
+
+
+@pytest.mark.parametrize(
+    ("sampling", "expected"),
+    [
+        (Sampling(), {"temperature": 1.0, "runtime_top_k": 1}),  # the backend takes no temperature of 0
+        (Sampling(0.5), {"temperature": 0.5, "runtime_top_k": 0, "runtime_top_p": 1.0}),
+        (Sampling(0.5, top_k=7, top_p=0.25), {"temperature": 0.5, "runtime_top_k": 7, "runtime_top_p": 0.25}),
+        (Sampling(presence_penalty=1, frequency_penalty=-1), {"presence_penalty": 1, "frequency_penalty": -1}),
+    ],
+)
+def test_tensorrt_llm_samples_when_a_temperature_is_given(sampling: Sampling, expected: dict[str, float]) -> None:
+    told = sent(Backend.TENSORRT_LLM, sampling)
+    assert {name: told[name] for name in expected} == expected
+
+
+def test_alternatives_belong_to_their_tokens() -> None:
+    read = tensors.dialect_for(Backend.ONNX_RUNTIME, [0]).read
+    given = arrays(
+        token_ids=[4, 5],
+        logprobs=[-1, -2],
+        finish_reason=[0],
+        top_token_ids=[4, 6, 5, 7],
+        top_logprobs=[-1, -3, -2, -4],
+    )
+    assert read(given).alternatives == (((4, -1), (6, -3)), ((5, -2), (7, -4)))
+    assert read({**given, "token_ids": np.array([], dtype=int)}).alternatives == ()
+
+
 @pytest.mark.parametrize(
     ("ids", "piece"),
     [
