@@ -2,6 +2,7 @@
 
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -9,12 +10,13 @@ import psutil
 
 from autoglm_pitfalls.drain_load import Load, Outcome, Target
 from autoglm_pitfalls.models import echo, stream
-from autoglm_pitfalls.nodes import SLOW, node
+from autoglm_pitfalls.nodes import SLOW, ask, node
 from autoglm_pitfalls.raw import raw_triton
 from autoglm_pitfalls.scenario import Finding, Scenario
 from support.node_process import wait_for
 
 EXIT_SECONDS: Final = 3
+BUSY_SECONDS: Final = 6.0
 STREAM_PIECES: Final = 40
 
 
@@ -56,24 +58,30 @@ def drain_ours(directory: Path) -> Finding:
 
 
 def kill_raw(directory: Path) -> Finding:
-    """SIGKILL."""
-    with raw_triton(directory, [echo("m")]) as server:
+    """SIGKILL while a query runs; an idle model's process sees it and ends."""
+    with raw_triton(directory, [echo("m", BUSY_SECONDS)]) as server, ThreadPoolExecutor(1) as pool:
         stubs = server.stubs()
+        query = pool.submit(server.infer, "m")
+        time.sleep(0.5)
         server.process.kill()
         server.process.wait()
         time.sleep(1)
         left, regions = _alive(stubs), len(server.regions())
+        query.exception()
     return Finding(f"{left} processes and {regions} memory regions left", bites=bool(left or regions))
 
 
 def kill_ours(directory: Path) -> Finding:
     """SIGKILL of the Triton inside a node."""
-    with node(directory) as worker:
+    with node(directory, layers=SLOW) as worker, ThreadPoolExecutor(1) as pool:
+        query = pool.submit(ask, worker, 490)
+        time.sleep(0.3)
         family, regions = worker.family(), _regions(worker.process.pid)
         (server,) = [one for one in family if one.name() == "tritonserver"]
         server.kill()
         code = worker.wait_exit()
         wait_for(lambda: not _alive(family), 5, "end of the family")
+        query.exception()
     left, still = _alive(family), sum(region.exists() for region in regions)
     return Finding(f"exit code {code}; {left} processes and {still} memory regions left", bites=bool(left or still))
 
