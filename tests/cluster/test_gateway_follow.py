@@ -10,11 +10,14 @@ from kubernetes.aio import client
 from kubernetes.aio.config import load_kube_config
 
 from autoglm_api import names
+from autoglm_api.keys import Auth, SecretRef, hash_of
 from autoglm_api.routing import Routing, WeightsRef
 from autoglm_gateway.balance import Address
 from autoglm_gateway.cluster import follow_cluster
 from autoglm_gateway.fleet import Fleet
+from autoglm_gateway.refusal import RefusalError
 from autoglm_localcluster.cluster import Cluster
+from autoglm_transport.http import Headers
 from support.gateways import DEPLOYMENT, config
 from support.raw_http import eventually
 
@@ -24,6 +27,7 @@ NAMESPACE = "gateway-follow"
 USER = "gateway-under-test"
 CONFIG_MAP = names.gateway_name(DEPLOYMENT)
 WEIGHTS = "my-weights"
+KEYS = "my-keys"
 
 
 def rights() -> str:
@@ -35,6 +39,7 @@ def rights() -> str:
             "resourceNames": [CONFIG_MAP, WEIGHTS],
             "verbs": ["get", "list", "watch"],
         },
+        {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [KEYS], "verbs": ["get", "list", "watch"]},
         {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["get", "list", "watch"]},
     ]
     role: dict[str, Any] = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "rules": rules}
@@ -63,6 +68,13 @@ def weights(text: str) -> str:
     return json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"weights.json": text}})
 
 
+def secret(*keys: str) -> str:
+    """The Secret with one caller's API keys."""
+    entry = json.dumps({"hashes": [hash_of(key) for key in keys], "tenant": "shop"})
+    metadata = {"name": KEYS, "namespace": NAMESPACE}
+    return json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"web": entry}})
+
+
 def endpoint_slice(name: str, labels: dict[str, str], hosts: list[str]) -> str:
     """An EndpointSlice of this deployment."""
     return json.dumps(
@@ -79,6 +91,15 @@ def endpoint_slice(name: str, labels: dict[str, str], hosts: list[str]) -> str:
             "ports": [{"name": names.PORT_NAME_HTTP, "port": names.WORKER_PORT}],
         }
     )
+
+
+def lets_in(fleet: Fleet, key: str) -> bool:
+    """Whether a key is valid."""
+    try:
+        fleet.callers.who(Headers([(b"authorization", f"Bearer {key}".encode())]))
+    except RefusalError:
+        return False
+    return True
 
 
 async def test_configuration_and_endpoints_are_followed(control_plane: Cluster) -> None:
@@ -111,6 +132,16 @@ async def test_configuration_and_endpoints_are_followed(control_plane: Cluster) 
     await apply(weights("1"))
     await apply(weights("2"))
     await seen(lambda: weighed[-1] == "2")
+    await apply(config_map(auth=Auth(api_keys_secret_ref=SecretRef(name=KEYS))))
+    await seen(lambda: fleet.config is not None and fleet.config.auth.api_keys_secret_ref is not None and fleet.synced)
+    assert not lets_in(fleet, "old"), "the Secret is not there yet"
+    await apply(secret("old", "new"))
+    await seen(lambda: lets_in(fleet, "old") and lets_in(fleet, "new"))
+    await apply(secret("new"))
+    await seen(lambda: not lets_in(fleet, "old"))
+    assert lets_in(fleet, "new")
+    await asyncio.to_thread(control_plane.kubectl, "-n", NAMESPACE, "delete", "secret", KEYS)
+    await seen(lambda: not lets_in(fleet, "new"))
     await asyncio.to_thread(control_plane.kubectl, "-n", NAMESPACE, "delete", "endpointslice", "light-1")
     await seen(lambda: light.ready_replicas == 0)
     assert not following.done()
