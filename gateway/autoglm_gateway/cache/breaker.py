@@ -3,6 +3,8 @@
 from typing import Final
 
 _FAILURES: Final = 5
+# What fails this soon after another failure has failed with it: a stall of our own event loop is no five failures.
+_TOGETHER: Final = 0.1
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 30.0
 
@@ -17,9 +19,10 @@ class Breaker:
     | half-open | one; it is open again for others   | closed      | open, pause doubles |
     """
 
-    __slots__ = ("_failures", "_pause", "_probing", "_until")
+    __slots__ = ("_counted", "_failures", "_pause", "_probing", "_until")
 
     def __init__(self) -> None:
+        self._counted = float("-inf")
         self._failures = 0
         self._pause = _FIRST_PAUSE
         self._probing = False
@@ -49,7 +52,9 @@ class Breaker:
 
     def failed(self, now: float) -> None:
         """Note an error or a late answer."""
-        self._failures += 1
+        if now - self._counted >= _TOGETHER:
+            self._failures += 1
+            self._counted = now
         if self._probing:
             self._pause = min(_LONGEST_PAUSE, self._pause * 2)
         elif self._until is not None or self._failures < _FAILURES:

@@ -8,14 +8,16 @@ import orjson
 
 _KEY_BYTES: Final = 32
 # What a client says about itself or its bill; no engine looks at it.
-_NO_MATTER: Final = (
-    "metadata",
-    "prompt_cache_key",
-    "safety_identifier",
-    "service_tier",
-    "store",
-    "stream",  # told apart by the key itself, so that `false` and nothing are the same
-    "user",
+_NO_MATTER: Final = frozenset(
+    {
+        "metadata",
+        "prompt_cache_key",
+        "safety_identifier",
+        "service_tier",
+        "store",
+        "stream",  # told apart by the key itself, so that `false` and nothing are the same
+        "user",
+    }
 )
 
 
@@ -32,7 +34,9 @@ def answer_key(
 
     `secret` has 16 to 64 bytes; gateways that share a store share it. `body` is not kept or changed.
     """
-    asked = {name: value for name, value in body.items() if name not in _NO_MATTER}
+    asked = body
+    if not _NO_MATTER.isdisjoint(body):
+        asked = {name: value for name, value in body.items() if name not in _NO_MATTER}
     try:
         # A JSON list frames its parts: no text in one of them can look like the border to the next.
         text = orjson.dumps([pool, model, revision, target, stream, asked], option=orjson.OPT_SORT_KEYS)

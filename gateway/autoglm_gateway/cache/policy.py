@@ -4,22 +4,23 @@ Nothing is kept that another run could answer differently, unless the client ask
 good answer is ever kept.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 MAX_ANSWER_BYTES: Final = 65_536
 MAX_QUERY_BYTES: Final = 65_536
 _TEMPERATURE: Final = b'"temperature"'
+_NUMBERS: Final = frozenset({int, float})  # `False` is none
 _OK: Final = 200
+_ANY_AGE: Final = float("inf")
 _STOP: Final = "stop"
 _DATA: Final = b"data:"
 _DONE: Final = b"[DONE]"
 # A field that is there and not empty makes the answer depend on more than the text, or be more than text.
-_MORE_THAN_TEXT: Final = ("tools", "functions", "audio", "web_search_options", "modalities")
+_MORE_THAN_TEXT: Final = frozenset({"tools", "functions", "audio", "web_search_options", "modalities"})
 
 
 class Bypass(StrEnum):
@@ -35,16 +36,15 @@ class Bypass(StrEnum):
     MALFORMED = "malformed"  # the replica will say what is wrong
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """A query whose answer may be kept; `max_age` is the oldest answer in seconds that the client takes."""
 
     body: dict[str, Any]
     stream: bool
-    max_age: float = float("inf")
+    max_age: float = _ANY_AGE
 
 
-def ask_of(body: bytes, cache_control: Iterable[str] = (), *, opt_in: bool = False) -> Ask | Bypass:
+def ask_of(body: bytes, cache_control: Sequence[str] = (), *, opt_in: bool = False) -> Ask | Bypass:
     """Tell whether the answer to a chat request may come from the cache.
 
     | request                                     | answer                                 |
@@ -85,7 +85,7 @@ def answer_tokens(status: int, content_type: str, body: bytes, *, stream: bool) 
 def _refused(body: dict[str, Any], *, opt_in: bool) -> Bypass | None:
     if not isinstance(body.get("stream", False), bool):
         return Bypass.MALFORMED
-    if any(body.get(name) for name in _MORE_THAN_TEXT):
+    if not _MORE_THAN_TEXT.isdisjoint(body) and any(body.get(name) for name in _MORE_THAN_TEXT):
         return Bypass.TOOLS
     if body.get("n", 1) not in (1, None):
         return Bypass.CHOICES
@@ -93,7 +93,7 @@ def _refused(body: dict[str, Any], *, opt_in: bool) -> Bypass | None:
     if not isinstance(messages, list) or not all(map(_only_text, messages)):
         return Bypass.CONTENT
     temperature = body.get("temperature")
-    exact = isinstance(temperature, int | float) and not isinstance(temperature, bool) and temperature == 0
+    exact = type(temperature) in _NUMBERS and temperature == 0
     return None if exact or opt_in else Bypass.SAMPLED
 
 
@@ -106,16 +106,20 @@ def _only_text(message: object) -> bool:
     return isinstance(content, str) and "tool_calls" not in message
 
 
-def _directives(values: Iterable[str]) -> dict[str, str]:
+def _directives(values: Sequence[str]) -> dict[str, str]:
+    if not values:
+        return {}
     parts = (part.strip().lower().partition("=") for value in values for part in value.split(","))
     return {name.strip(): value.strip() for name, _, value in parts}
 
 
 def _max_age(wishes: dict[str, str]) -> float:
+    if not wishes:
+        return _ANY_AGE
     seconds = wishes.get("max-age", "")
     if "no-cache" in wishes or seconds == "0":
         return -1.0
-    return float(seconds) if seconds.isascii() and seconds.isdigit() else float("inf")
+    return float(seconds) if seconds.isascii() and seconds.isdigit() else _ANY_AGE
 
 
 def _object(text: bytes) -> dict[str, Any] | None:

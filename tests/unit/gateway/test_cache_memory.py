@@ -49,8 +49,9 @@ def test_sightings_remember_a_bounded_number() -> None:
 
 def test_the_breaker_opens_probes_and_closes() -> None:
     breaker = Breaker()
-    for _ in range(4):
-        breaker.failed(0.0)
+    for now in (-0.8, -0.6, -0.4, -0.2):
+        breaker.failed(now)
+    breaker.failed(-0.15)  # together with the fourth
     assert breaker.lets(0.0)
     breaker.failed(0.0)
     breaker.failed(0.0)  # one that was sent before it opened
@@ -64,8 +65,8 @@ def test_the_breaker_opens_probes_and_closes() -> None:
 
 def test_the_breaker_counts_failures_in_a_row_and_its_pause_is_bounded() -> None:
     breaker = Breaker()
-    for _ in range(8):
-        breaker.failed(0.0)
+    for number in range(8):
+        breaker.failed(float(number))
         breaker.succeeded()
     assert breaker.closed
     now = 0.0
