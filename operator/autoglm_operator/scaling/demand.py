@@ -8,7 +8,7 @@ All figures are thousandths of tokens/s, or of tokens.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 from autoglm_operator.scaling.model import Load
@@ -35,6 +35,14 @@ RARE_DEVIATIONS: Final = 4.0
 ABSORBED: Final = 1.1
 """...by a pool that works this much faster than it is planned to: at full use instead of GROW_SHARE, and with a queue
 of a second or two."""
+APART: Final = timedelta(seconds=60)
+"""Two rises are one unless so much more than the time over which a rise is measured lies between them."""
+ALIKE: Final = 2
+"""A rise is of the kind that recurs when it is at most this many times what has recurred."""
+LONE_FULL: Final = timedelta(seconds=300)
+"""A rise that has not recurred counts in full for so long..."""
+LONE_HALF_LIFE: Final = timedelta(seconds=60)
+"""...and then half as much each time this has passed."""
 UNKNOWN_SHARE: Final = 0.15
 """Margin until the past is long enough to tell."""
 ENOUGH: Final = 8
@@ -58,6 +66,13 @@ class DemandState:
     levels: tuple[Level, ...] = ()
     shorts: tuple[int, int] = (0, 0)
     """Sum and number of the short rates since the last level."""
+
+
+class Rise(NamedTuple):
+    """By how much the rate had risen at a moment."""
+
+    at: datetime
+    milli: int
 
 
 class Need(NamedTuple):
@@ -129,13 +144,42 @@ def size_for(milli: int, capacity_milli: int, share: float) -> int:
     return math.ceil(round(milli / (capacity_milli * share), 6))
 
 
+def earned(rises: Sequence[Rise], apart: timedelta) -> list[int]:
+    """Return how much of each rise still counts: all of it if its kind has recurred, else what has not faded.
+
+    What has recurred is the largest amount that two rises have reached which are so far apart that they are not one.
+    """
+    alike = ALIKE * _recurring(rises, apart)
+    return [
+        one.milli if one.milli <= alike else max(alike, int(one.milli * _left(rises[-1].at - one.at))) for one in rises
+    ]
+
+
+def _recurring(rises: Sequence[Rise], apart: timedelta) -> int:
+    first, last = datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)
+    for rise in sorted(rises, key=lambda one: one.milli, reverse=True):
+        first, last = min(first, rise.at), max(last, rise.at)
+        if last - first >= apart:
+            return max(0, rise.milli)
+    return 0
+
+
+def _left(age: timedelta) -> float:
+    return float(0.5 ** max(0.0, (age - LONE_FULL) / LONE_HALF_LIFE))
+
+
 def _margins(level: int, levels: Sequence[Level], startup_seconds: float) -> tuple[int, int]:
     """Return what may come on top of a level, and the same with more caution.
 
-    It is the usual rise while a replica starts, or the usual burst, whichever is more.
+    It is the usual rise while a replica starts, or the usual burst, whichever is more. What the rate has risen far
+    beyond where a rise began is taken off it: a rise to the level of today is no reason to expect another.
     """
-    bursts, many = _bursts(level, levels, DEVIATIONS), _bursts(level, levels, RARE_DEVIATIONS)
-    rises = sorted(_rises(level, levels, timedelta(seconds=startup_seconds)))
+    bursts, many = _bursts(level, levels)
+    horizon = timedelta(seconds=startup_seconds)
+    counting = earned(_rises(level, levels, horizon), horizon + APART)
+    rises = sorted(
+        milli - max(0, level - int(SIMILAR * begin.milli)) for begin, milli in zip(levels, counting, strict=False)
+    )
     if len(rises) < ENOUGH:
         unknown = int(UNKNOWN_SHARE * level)
         return max(unknown, bursts), max(2 * unknown, many)
@@ -143,18 +187,19 @@ def _margins(level: int, levels: Sequence[Level], startup_seconds: float) -> tup
     return max(0, usual, bursts), max(0, rare, many)
 
 
-def _bursts(level: int, levels: Sequence[Level], deviations: float) -> int:
+def _bursts(level: int, levels: Sequence[Level]) -> tuple[int, int]:
+    """Return what may come on top of a level within less than the long window, and the same with more caution."""
     if len(levels) < ENOUGH:
-        return 0
-    spread = math.sqrt(sum((one.short - one.milli) ** 2 for one in levels) / len(levels))
-    return max(0, int((level + deviations * spread) / ABSORBED) - level)
+        return 0, 0
+    above = [Rise(one.at, int(max(0, one.short - one.milli) * _scale(level, one.milli))) for one in levels]
+    # Above only: what is below after a lone burst is its echo. The factor makes it a standard deviation again.
+    spread = math.sqrt(2 * sum(milli**2 for milli in earned(above, APART)) / len(levels))
+    usual, rare = (int((level + many * spread) / ABSORBED) - level for many in (DEVIATIONS, RARE_DEVIATIONS))
+    return max(0, usual), max(0, rare)
 
 
-def _rises(now: int, levels: Sequence[Level], horizon: timedelta) -> list[int]:
-    """Return by how much the rate rose within the horizon, less what it has risen far beyond where that began.
-
-    So a rise to the level of today is no reason to expect another, and more load never means a smaller need.
-    """
+def _rises(now: int, levels: Sequence[Level], horizon: timedelta) -> list[Rise]:
+    """Return by how much the rate rose within the horizon from each level on."""
     rises, then, last = [], 0, len(levels)
     for level in levels:
         due = level.at + horizon
@@ -162,6 +207,10 @@ def _rises(now: int, levels: Sequence[Level], horizon: timedelta) -> list[int]:
             then += 1
         if then == last:
             break
-        beyond = now - int(SIMILAR * level.milli)
-        rises.append(levels[then].milli - level.milli - (max(0, beyond)))
+        rises.append(Rise(levels[then].at, int((levels[then].milli - level.milli) * _scale(now, level.milli))))
     return rises
+
+
+def _scale(now: int, then: int) -> float:
+    """Return how much of a rise at one rate counts at a lower one: chance is at least as the root of the rate."""
+    return math.sqrt(max(0, now) / then) if now < then else 1.0

@@ -67,6 +67,32 @@ def test_a_rise_to_the_level_of_today_promises_no_other() -> None:
     assert needed(shifted, 1000).caution == 7_000_000
 
 
+def bursts(*starts: int, length: int = 8, steps: int = 81, low: float = 1000, high: float = 8000) -> DemandState:
+    """Return 20 minutes at a low rate with bursts of two minutes, from these steps on."""
+    return past(*[high if any(start <= step < start + length for start in starts) else low for step in range(steps)])
+
+
+def test_a_lone_burst_counts_in_full_for_five_minutes_and_then_fades() -> None:
+    cautions = [needed(bursts(10, steps=steps), 1000).caution for steps in (24, 30, 40, 60)]
+    assert cautions[:2] == [7_000_000, 7_000_000]
+    assert cautions[2] < 3_000_000
+    assert cautions[3] < 300_000
+
+
+def test_bursts_that_recur_count_for_as_long_as_they_are_remembered() -> None:
+    assert needed(bursts(5, 30, steps=78), 1000).caution == 7_000_000
+
+
+def test_a_burst_larger_than_what_recurs_fades_to_what_is_alike() -> None:
+    state = past(*[1000] * 5, *[9000] * 5, *[1000] * 10, *[2000] * 8, *[1000] * 10, *[2000] * 8, *[1000] * 30)
+    assert needed(state, 1000).caution == 2_000_000
+
+
+def test_one_long_rise_is_a_trend_that_recurs_in_itself() -> None:
+    state = past(*range(1000, 9000, 200), *[9000] * 35)
+    assert needed(state, 9000).caution >= 400_000 - 1
+
+
 def test_short_bursts_beyond_what_full_use_absorbs_widen_the_margin() -> None:
     state = DemandState()
     for index in range(20):
