@@ -125,7 +125,8 @@ def tier_of(wished: str | None, task: str | None, queue: Queue, caller: Caller) 
         tier = found
     elif task is not None and (known := queue.task(task)) is not None:
         tier = known.tier
-    return max(tier, caller.highest_tier, key=_PLACES.__getitem__)
+    highest = caller.highest_tier
+    return tier if _PLACES[tier] >= _PLACES[highest] else highest
 
 
 def secret_entries(secrets: list[dict[str, Any]]) -> dict[str, bytes]:

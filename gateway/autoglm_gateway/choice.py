@@ -63,8 +63,8 @@ class Chooser:
         Raises:
             RefusalError: the header names no class (400) or is not allowed (403), or no pool is known (404, 503).
         """
-        if caller is not ANYBODY and model not in (served := self.served_models(config, caller)):
-            raise unknown_model(model, served)
+        if caller is not ANYBODY and not self._may_ask(model, config, caller):
+            raise unknown_model(model, self.served_models(config, caller))
         override = _override(request, config, caller)
         if model != config.deployment and (pinned := self._fleet.by_model(model)) is not None:
             serves = pinned.config.serves
@@ -76,6 +76,11 @@ class Chooser:
         traits = Traits(model, request.path, request.headers.get(names.HEADER_TASK), tools)
         decision = self._router.decide(question, traits, override, now)
         return self._pool_for(decision, config, question, now)
+
+    def _may_ask(self, model: str, config: GatewayConfig, caller: Caller) -> bool:
+        if model == config.deployment or model in self._router.aliases():
+            return caller.may_ask(model)
+        return caller.may_pin(model)
 
     def _pool_for(self, decision: Decision, config: GatewayConfig, question: Asked | None, now: float) -> Choice:
         wanted = decision.query_class

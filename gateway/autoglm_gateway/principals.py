@@ -140,10 +140,11 @@ class Use:
         """Return which limit one more query would break and the seconds to wait, or None."""
         if self.concurrency is not None and self.at_once >= self.concurrency:
             return "concurrency", 1.0
-        waits = [("rate", self.queries, 1.0), ("token", self.tokens, tokens)]
-        told = [(name, bucket.wait(amount, now)) for name, bucket, amount in waits if bucket is not None]
-        worst = max(told, key=lambda one: one[1], default=("", 0.0))
-        return worst if worst[1] > 0 else None
+        for_rate = 0.0 if self.queries is None else self.queries.wait(1.0, now)
+        for_tokens = 0.0 if self.tokens is None else self.tokens.wait(tokens, now)
+        if for_rate <= 0 and for_tokens <= 0:
+            return None
+        return ("rate", for_rate) if for_rate >= for_tokens else ("token", for_tokens)
 
     def begin(self, tokens: float, now: float) -> None:
         """Count a query that was let in."""
