@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from autoglm_api.journal import JournalEntry, journal_of, journal_text
@@ -22,6 +22,8 @@ from autoglm_operator.shell.state_store import StateStore, StateUnreadError
 _log: Final = logging.getLogger(__name__)
 _journal: Final = logging.getLogger(f"{__name__}.journal")
 _LOADS_AT_ONCE: Final = 16
+_SMALL_NEWS_AFTER: Final = timedelta(seconds=60)
+"""A figure on the edge changes the reason at every tick, and the journal is short."""
 
 Publish = Callable[[ObjectKey, str, PoolDecision], None]
 
@@ -32,6 +34,15 @@ class _Told(NamedTuple):
     replicas: int
     reason: Reason
     winner: str | None
+    small_at: datetime | None = None
+    """When something else than a new size was last told."""
+
+    def is_news_after(self, before: "_Told | None", now: datetime) -> bool:
+        """Tell whether it is worth a line: another size always, another reason or winner once a while."""
+        if before is None or before.replicas != self.replicas:
+            return True
+        is_due = before.small_at is None or now - before.small_at >= _SMALL_NEWS_AFTER
+        return is_due and (before.reason, before.winner) != (self.reason, self.winner)
 
 
 @dataclass(slots=True)
@@ -124,7 +135,7 @@ class Decisions:
         states: dict[str, PoolState] = {}
         for name, pool in pools.items():
             try:
-                alone, after = decide_deployment({name: pool}, None, state, now)
+                alone, after = self._decided_alone(key, name, pool, state, now)
             except Exception:  # noqa: BLE001 - see above
                 _log.exception("%s pool %s holds its size: it could not be decided", key, name)
                 states[name] = state.pools.get(name, PoolState())
@@ -133,17 +144,30 @@ class Decisions:
             states |= after.pools
         return decisions, DeploymentState(states)
 
+    def _decided_alone(
+        self, key: ObjectKey, name: str, pool: PoolInput, state: DeploymentState, now: datetime
+    ) -> tuple[dict[str, PoolDecision], DeploymentState]:
+        try:
+            return decide_deployment({name: pool}, None, state, now)
+        except Exception as error:  # noqa: BLE001 - what is remembered may be the poison, and it is kept over restarts
+            decided = decide_deployment({name: pool}, None, DeploymentState(), now)
+            _log.warning(
+                "%s pool %s begins anew: with what it remembered it could not be decided: %r", key, name, error
+            )
+            return decided
+
     def _tell(self, key: ObjectKey, memory: _Memory, pool: str, target: PoolTarget, decision: PoolDecision) -> bool:
-        told = _Told(decision.replicas, decision.reason, decision.winner)
-        if memory.told.get(pool) == told:
+        """Tell what is news; return whether a size changed, which must outlive the operator."""
+        told, before = _Told(decision.replicas, decision.reason, decision.winner), memory.told.get(pool)
+        if not told.is_news_after(before, decision.at):
             return False
-        is_first = pool not in memory.told
-        memory.told[pool] = told
+        is_small = before is not None and before.replicas == told.replicas
+        memory.told[pool] = told._replace(small_at=decision.at if is_small else None)
         _log.info("%s/%s pool %s: %s (%s)", *key, pool, decision.message, decision.reason)
-        if is_first and decision.replicas == target.current:
+        if before is None and decision.replicas == target.current:
             return False  # a restart is no decision
         memory.journal = persistence.noted(memory.journal, pool, target.current, decision)
-        return True
+        return not is_small
 
     def _log_entry(self, key: ObjectKey, pool: str, given: PoolInput, decision: PoolDecision) -> None:
         if _journal.isEnabledFor(logging.DEBUG):

@@ -11,7 +11,7 @@ from autoglm_api import names
 from autoglm_api.status import Status
 from autoglm_operator.core.deployment import Deployment, Invalid, parse
 from autoglm_operator.core.keys import JSON, ChildRef, ObjectKey
-from autoglm_operator.core.memory import Memory, changes_something
+from autoglm_operator.core.memory import Memory
 from autoglm_operator.core.observed import Observed, child_of, observe
 from autoglm_operator.core.outcome import Action, Apply, Delete, Outcome, Scale
 from autoglm_operator.core.pool_target import Sighting, sighting_of
@@ -70,7 +70,7 @@ class Reconciler:
             return False
         memory = self._memories.get(key, Memory())
         self._memories[key] = memory.decided(pool, decision, self._shown.get(key, {}).get(pool))
-        return changes_something(memory.decisions.get(pool), decision)
+        return memory.is_news(pool, decision)
 
     async def __call__(self, key: ObjectKey) -> Result:
         """Reconcile one key once."""

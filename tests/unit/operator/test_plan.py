@@ -1,5 +1,7 @@
 """What is done about a world that differs."""
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -129,6 +131,23 @@ def test_a_decision_is_news_when_something_but_the_figures_changes() -> None:
     assert changes_something(None, _decision(1))
     assert changes_something(_decision(1), _decision(2))
     assert not changes_something(_decision(2), _decision(2))
+
+
+def test_a_reason_that_flips_at_every_tick_is_acted_on_seldom() -> None:
+    memory, acted = Memory(), 0
+    for tick in range(61):
+        reason = Reason.SCALE_DOWN_STABILIZED if tick % 2 else Reason.DESIRED_WITHIN_RANGE
+        flipped = replace(_decision(2), reason=reason, at=NOW + timedelta(seconds=5 * tick))
+        acted += memory.is_news("light", flipped)
+        memory = memory.decided("light", flipped)
+    assert 2 <= acted <= 21
+
+
+def test_another_reason_that_stays_is_acted_on() -> None:
+    memory = Memory().decided("light", _decision(2))
+    other = replace(_decision(2), reason=Reason.ROLLING_OUT, at=NOW + timedelta(seconds=5))
+    assert not memory.is_news("light", other)
+    assert memory.decided("light", other).is_news("light", replace(other, at=NOW + timedelta(seconds=20)))
 
 
 def test_decisions_of_removed_pools_are_forgotten(world: SimulatedKubernetes) -> None:
