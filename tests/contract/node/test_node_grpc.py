@@ -118,9 +118,14 @@ def test_refusals_have_a_code_and_a_sentence(
     assert refused.value.status() == str(code)
 
 
-@pytest.mark.parametrize("how", ["client", "header"])
-def test_the_deadline_is_kept_and_frees_the_slot(node: NodeProcess, client: InferenceServerClient, how: str) -> None:
-    given: dict[str, Any] = {"client_timeout": 0.4} if how == "client" else {"headers": {names.HEADER_DEADLINE: "400"}}
+@pytest.mark.parametrize(
+    "given",
+    [{"client_timeout": 0.4}, {"headers": {names.HEADER_DEADLINE: "400"}}, {"timeout": 400_000}],
+    ids=["client", "header", "parameter"],
+)
+def test_the_deadline_is_kept_and_frees_the_slot(
+    node: NodeProcess, client: InferenceServerClient, given: dict[str, Any]
+) -> None:
     start = time.monotonic()
     with pytest.raises(InferenceServerException) as late:
         client.infer("glm-test", inputs(LONG), **given)
