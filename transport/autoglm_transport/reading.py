@@ -68,16 +68,20 @@ class RequestReader:
             RefusedError: with the status to answer; later bytes of this connection mean nothing.
         """
         self._raw_bytes += len(data)
+        upgraded_at: int | None = None
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._ignore_upgrade(data, upgrade)
+            # Read on outside of this block: within it, httptools' next error would have this one as its context.
+            upgraded_at = upgrade.args[0]
         except httptools.HttpParserCallbackError as error:
             if isinstance(error.__context__, RefusedError):
                 raise error.__context__ from None
             raise
         except httptools.HttpParserError as error:
             raise self._malformed(error) from None
+        if upgraded_at is not None:
+            self._ignore_upgrade(data[upgraded_at:])
         self._check_unfinished()
 
     def _malformed(self, error: Exception) -> RefusedError:
@@ -86,7 +90,7 @@ class RequestReader:
             return RefusedError(431, "request line and headers are too large", self._path())
         return RefusedError(400, f"malformed request: {error}", self._path())
 
-    def _ignore_upgrade(self, data: bytes, upgrade: Exception) -> None:
+    def _ignore_upgrade(self, rest: bytes) -> None:
         """Serve the request as if it had not asked for another protocol (RFC 9110 section 7.8).
 
         httptools takes such a request for one without a body, and what follows for another protocol. Its head is read
@@ -97,7 +101,7 @@ class RequestReader:
             raise RefusedError(405, "CONNECT is not served here")
         self._parser = httptools.HttpRequestParser(self)
         self._raw_bytes = 0
-        self.feed(_without_upgrade(self._target, asking) + data[upgrade.args[0] :])
+        self.feed(_without_upgrade(self._target, asking) + rest)
 
     def _check_unfinished(self) -> None:
         if self.phase is Phase.HEAD and self._raw_bytes > self._limits.max_header_bytes:
