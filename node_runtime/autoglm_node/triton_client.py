@@ -43,7 +43,7 @@ class TritonClient:
             raise EngineError(f"Triton loaded {self._model} but does not call it ready")
 
     async def unload(self, seconds: float) -> None:
-        """Unload the model; the engine's process ends."""
+        """Unload the model. Triton answers at once and unloads afterwards."""
         await _told(self._client.unload_model(self._model, client_timeout=seconds))
 
     async def generate(self, generation: Generation) -> AsyncGenerator[Piece, None]:

@@ -92,5 +92,7 @@ def _regions(pid: int) -> list[Path]:
 
 SCENARIOS: Final = (
     Scenario("stop-with-clients", "SIGTERM with keep-alive clients cuts answers off", drain_raw, drain_ours),
-    Scenario("kill-leaves-orphans", "SIGKILL leaves processes and shared memory behind", kill_raw, kill_ours),
+    Scenario(
+        "kill-leaves-orphans", "SIGKILL leaves processes and shared memory behind", kill_raw, kill_ours, timing=True
+    ),
 )

@@ -28,6 +28,7 @@ class RawTriton:
         self.url = f"http://127.0.0.1:{ports[0]}"
         self.metrics_url = f"http://127.0.0.1:{ports[2]}/metrics"
         self._region = region
+        self._http = httpx.Client(limits=httpx.Limits(max_connections=None))
 
     def status(self, path: str) -> int:
         """GET a path; 0 when nobody answers."""
@@ -46,8 +47,8 @@ class RawTriton:
         return httpx.post(f"{self.url}/v2/repository/models/{name}/{verb}", timeout=60).status_code
 
     def infer(self, model: str, *, width: int = 1, rows: int | None = None, timeout: float = 30) -> httpx.Response:
-        """Send one query over a connection of its own."""
-        return httpx.post(f"{self.url}/v2/models/{model}/infer", json=body(width, rows), timeout=timeout)
+        """Send one query; connections are kept."""
+        return self._http.post(f"{self.url}/v2/models/{model}/infer", json=body(width, rows), timeout=timeout)
 
     def metric(self, name: str, *labels: str) -> float:
         """Return the sum of a metric's samples that carry all these texts among their labels."""
@@ -59,6 +60,10 @@ class RawTriton:
         """Return the processes of its Python models."""
         family = psutil.Process(self.process.pid).children(recursive=True)
         return [one for one in family if "triton_python_backend_stub" in " ".join(one.cmdline())]
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
 
     def regions(self) -> list[Path]:
         """Return its shared memory regions."""
@@ -102,6 +107,7 @@ def raw_triton(directory: Path, models: Sequence[Model], *flags: str) -> Iterato
         family = server.stubs()
         yield server
     finally:
+        server.close()
         _end(process, family)
         for left in server.regions():
             left.unlink(missing_ok=True)

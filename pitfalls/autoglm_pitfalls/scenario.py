@@ -25,4 +25,4 @@ class Scenario:
     raw: Run
     ours: Run
     timing: bool = False
-    """Whether the finding depends on the machine's speed; such ones are not part of the tests."""
+    """Whether the plain server shows it on some machines and loads only; such ones are not part of the tests."""
