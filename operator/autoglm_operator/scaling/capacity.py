@@ -7,9 +7,10 @@ Two limits are learned, each as the median of its last observations, and the sma
 | compute | queries have waited for a whole window           | tokens/s served / ready replicas                   |
 | memory  | the key-value cache is 15 % to 85 % full         | tokens/s served / ready replicas, at its target    |
 
-A replica that was seen to do more than the model says raises it at once. An observation that disagrees with the model
-by more than MODEL_ERROR makes the capacity uncertain for a while: an uncertain capacity lets no pool shrink, and it
-never grows or shrinks one itself (the idea is llm-d's workload-variant-autoscaler).
+Only a pool that is saturated, or whose cache is measured, teaches; what it taught stays until it is saturated again.
+An observation that disagrees with the model by more than MODEL_ERROR makes the capacity uncertain for a while: an
+uncertain capacity lets no pool shrink, and it never grows or shrinks one itself (the idea is llm-d's
+workload-variant-autoscaler).
 """
 
 from dataclasses import dataclass, replace

@@ -22,6 +22,7 @@ from autoglm_operator.shell.state_store import StateStore
 
 _DEPLOYMENTS_PER_SLICE: Final = 10
 WAKE_INTERVAL_SECONDS: Final = 0.5
+_SLEW: Final = 0.1
 
 Targets = Callable[[], Mapping[ObjectKey, Pools]]
 
@@ -99,14 +100,26 @@ class ScalingLoop:
 
 
 class _SteadyClock:
-    """Wall-clock time that never jumps: windows must not end early because a clock was set."""
+    """Wall-clock time that never jumps: windows must not end early because a clock was set.
 
-    def __init__(self) -> None:
-        self._wall = datetime.now(UTC)
-        self._started = time.monotonic()
+    It follows a clock that was set by a tenth of the time that passes, so that schedules are right again in the end.
+    """
+
+    def __init__(
+        self,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._wall, self._monotonic = wall, monotonic
+        self._now, self._at = wall(), monotonic()
 
     def now(self) -> datetime:
-        return self._wall + timedelta(seconds=time.monotonic() - self._started)
+        at = self._monotonic()
+        passed = timedelta(seconds=at - self._at)
+        off = self._wall() - (self._now + passed)
+        self._now += passed + max(-_SLEW * passed, min(off, _SLEW * passed))
+        self._at = at
+        return self._now
 
 
 def _next_due(due: float, now: float, interval: float) -> float:
