@@ -1,7 +1,7 @@
 """Answers in a Redis that gateways share: 5 ms per look-up at most, and queries go on without it when it fails.
 
-Own code instead of a client library: four commands on one connection, where a look-up that is given up after 5 ms, which
-is an every-day event here, must neither cost the connection nor move the replies of others.
+Own code instead of a client library: four commands on one connection, where giving up a look-up after 5 ms, which is
+an every-day event here, must neither cost the connection nor move the replies of others.
 """
 
 import asyncio
