@@ -16,8 +16,8 @@ _HEAD: Final = f"""# Triton's pitfalls
 
 Written by `make pitfalls`, which runs each line anew: a plain Triton (server 2.51.0, release 24.10, from
 nvidia-pytriton {VERSION}, Python backend, no GPU) beside our node runtime with the same server inside. Times are of
-the machine that wrote the page; "bites" is what the scenario checks. A pitfall that did not show in the run says "no" for the
-plain Triton, too: it needs another load, or that release does not have it.
+the machine that wrote the page; "bites" is what the scenario checks. A pitfall that did not show in the run says "no"
+for the plain Triton, too: it needs another load, or that release does not have it.
 
 | pitfall | plain Triton | bites | our node runtime | bites |
 |---|---|---|---|---|
