@@ -77,6 +77,16 @@ class Batching(Model):
             "read in parts. Smaller: steadier replies. Larger: earlier first tokens.",
         ),
     ] = 512
+    adaptive: Annotated[
+        bool,
+        Field(
+            description="Whether a step reads fewer prompt tokens than maxStepTokens where that keeps the pause of "
+            "running replies below targetPauseMilliseconds."
+        ),
+    ] = True
+    target_pause_milliseconds: Annotated[
+        int, Field(ge=1, le=60000, description="How long running replies may stand still while prompts are read.")
+    ] = 50
 
 
 class Engine(Model):

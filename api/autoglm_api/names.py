@@ -169,6 +169,7 @@ METRIC_ENGINE_CACHED_TOKENS: Final = "autoglm_engine_cached_tokens"  # [model] g
 METRIC_ENGINE_CACHE_LIMIT: Final = "autoglm_engine_cache_limit_tokens"  # [model] gauge: most that can be held
 METRIC_ENGINE_PROMPT_TOKENS: Final = "autoglm_engine_prompt_tokens"  # [model] gauge: read since the start
 METRIC_ENGINE_PADDING_TOKENS: Final = "autoglm_engine_padding_tokens"  # [model] gauge: read beside them to fill rows
+METRIC_ENGINE_STEP_TOKENS: Final = "autoglm_engine_step_tokens"  # [model] gauge: most prompt tokens of a step now
 METRIC_ENGINE_RECLAIMS: Final = "autoglm_engine_memory_reclaims"  # [model] gauge: times memory was given back
 METRIC_ENGINE_RECLAIMED: Final = "autoglm_engine_reclaimed_bytes"  # [model] gauge: in all, since the engine started
 # --- Metrics: operator -------------------------------------------------------------------------------

@@ -69,6 +69,11 @@ class DecodeLoop:
         return len(self._running) + (self._chunked is not None)
 
     @property
+    def replying(self) -> int:
+        """Sequences that get a token with every step."""
+        return len(self._running)
+
+    @property
     def cached_tokens(self) -> int:
         """Tokens whose keys and values are held in slots."""
         return sum(running.length for running in self._running) + (self._chunked.read if self._chunked else 0)

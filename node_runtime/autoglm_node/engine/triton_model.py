@@ -14,6 +14,7 @@ import os
 import queue
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ import triton_python_backend_utils as pb_utils
 from autoglm_api import names
 from autoglm_api.spec import Batching
 from autoglm_node.chat import CHAT_FILE, ChatFormat
+from autoglm_node.engine.adaptive import StepTokens
 from autoglm_node.engine.artifact import load_model
 from autoglm_node.engine.decode_loop import DecodeLoop
 from autoglm_node.engine.packing import PARAMETER_BATCHING, batching_for
@@ -131,6 +133,8 @@ class TritonPythonModel:
         model = load_model(directory, slots=slots, max_sequence_tokens=room, threads=threads)
         batching = Batching.model_validate_json(_parameter(parameters, PARAMETER_BATCHING))
         self._loop = DecodeLoop(model, slots, room, batching_for(batching))
+        pause = batching.target_pause_milliseconds / 1000
+        self._step_tokens = StepTokens(batching.max_step_tokens, pause) if batching.adaptive else None
         self._cache_limit = slots * room
         self._vocabulary = model.vocabulary
         self._stop_ids = frozenset(ChatFormat.model_validate_json((directory / CHAT_FILE).read_bytes()).stop_ids)
@@ -161,7 +165,7 @@ class TritonPythonModel:
             while not self._stopping.is_set():
                 self._receive()
                 self._drop_abandoned()
-                for event in self._loop.step(time.monotonic()):
+                for event in self._step(time.monotonic()):
                     self._deliver(event)
                 self._reclaim_memory()
                 self._publish()
@@ -172,6 +176,17 @@ class TritonPythonModel:
             for query in self._queries.values():
                 query.refuse(f"the engine failed: {error}")
             os._exit(1)
+
+    def _step(self, now: float) -> list[TokenEvent]:
+        """Do one step of the loop with as many prompt tokens as are right now."""
+        if self._step_tokens is None:
+            return self._loop.step(now)
+        budget = self._step_tokens.choose(self._loop.replying)
+        self._loop.batching = replace(self._loop.batching, token_budget=budget)
+        before = self._loop.counts.padded_tokens
+        events = self._loop.step(now)
+        self._step_tokens.learn(self._loop.counts.padded_tokens - before, time.monotonic() - now)
+        return events
 
     def _receive(self) -> None:
         """Take in what arrived; wait a little if there is nothing else to do."""
@@ -223,6 +238,7 @@ class TritonPythonModel:
             (names.METRIC_ENGINE_CACHE_LIMIT, self._cache_limit),
             (names.METRIC_ENGINE_PROMPT_TOKENS, counts.prompt_tokens),
             (names.METRIC_ENGINE_PADDING_TOKENS, counts.padded_tokens - counts.prompt_tokens),
+            (names.METRIC_ENGINE_STEP_TOKENS, self._loop.batching.token_budget),
             (names.METRIC_ENGINE_RECLAIMS, self._reclaims),
             (names.METRIC_ENGINE_RECLAIMED, self._reclaimed_bytes),
         ):
@@ -273,6 +289,7 @@ def _gauges(model: str) -> dict[str, Any]:
         names.METRIC_ENGINE_CACHE_LIMIT: "Tokens for which there is room",
         names.METRIC_ENGINE_PROMPT_TOKENS: "Prompt tokens read since the engine started",
         names.METRIC_ENGINE_PADDING_TOKENS: "Tokens of padding read beside them",
+        names.METRIC_ENGINE_STEP_TOKENS: "Most prompt tokens that a step reads now",
         names.METRIC_ENGINE_RECLAIMS: "Times that unused memory was given back",
         names.METRIC_ENGINE_RECLAIMED: "Bytes given back since the engine started",
     }
