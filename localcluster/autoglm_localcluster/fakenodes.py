@@ -17,6 +17,8 @@ from autoglm_localcluster.processes import Program
 
 KWOK: Final = "kwok"
 _LEASE_SECONDS = 40
+_NODES_AT_ONCE: Final = 100
+_READY_SECONDS: Final = 120
 
 
 def kwok_program(run: RunDir) -> Program:
@@ -74,15 +76,15 @@ def add_nodes(cluster: Cluster, count: int, *, gpus: int = 1) -> None:
     surplus = sorted(set(present) - {f"node/fake-gpu-{index:02d}" for index in range(count)})
     if surplus:
         cluster.kubectl("delete", "--wait=false", *surplus)
+    for start in range(0, count, _NODES_AT_ONCE):  # kubectl takes one object after the other, and has a time limit
+        cluster.apply(yaml.safe_dump_all(wanted[start : start + _NODES_AT_ONCE]))
     if wanted:
-        manifest = yaml.safe_dump_all(wanted)
-        cluster.apply(manifest)
         cluster.kubectl(
             "wait",
             "--for=condition=Ready",
             "node",
             "-l",
             f"{names.LABEL_FAKE_GPU}=true",
-            "--timeout=60s",
-            timeout_seconds=70,
+            f"--timeout={_READY_SECONDS}s",
+            timeout_seconds=_READY_SECONDS + 10,
         )

@@ -43,7 +43,7 @@ def test_a_pod_that_fits_nowhere_is_unschedulable(world: World) -> None:
 def test_a_quota_is_quoted_and_its_end_is_noticed(world: World) -> None:
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}, "spec": {"hard": {"pods": "1"}}}
     world.apply(quota, service())
-    world.until(lambda: world.condition("Degraded").get("reason") == "APIRefused", READY_SECONDS)
+    world.until(lambda: world.condition("Degraded").get("reason") == "QuotaExceeded", READY_SECONDS)
     assert "exceeded quota: few" in world.condition("Degraded")["message"]
     world.kubectl("delete", "resourcequota", "few")
     # The ReplicaSet controller backs off by itself; a change makes it look again.
