@@ -138,6 +138,13 @@ def test_no_rule_is_a_wildcard_and_nothing_dangerous_is_granted() -> None:
     assert not resources & {"*", "secrets", "pods/exec", "nodes", "clusterroles", "clusterrolebindings"}
 
 
+@pytest.mark.parametrize(("granted", "verbs"), [(False, []), (True, ["get", "list", "watch"])])
+def test_secrets_are_read_only_where_gateways_have_keys(verbs: list[str], *, granted: bool) -> None:
+    roles = of_kind(rendered({"rbac": {"gatewayKeys": granted}}), "ClusterRole")
+    rules = [rule for role in roles for rule in role["rules"] if "secrets" in rule["resources"]]
+    assert [verb for rule in rules for verb in rule["verbs"]] == verbs
+
+
 def test_the_data_plane_monitor_sets_the_series_labels() -> None:
     monitor = {"metrics": {"podMonitor": {"enabled": True, "interval": "2s", "labels": {"release": "p"}}}}
     (pods,) = of_kind(rendered(monitor), "PodMonitor")
