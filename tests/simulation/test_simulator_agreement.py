@@ -41,7 +41,7 @@ def experiment(trace: Trace, policy: str, fleet: int = FLEET, **run: float) -> E
         ("static", 0.02),
         ("hpa-token-rate", 0.02),
         # follows the number of queries in flight, where the chance of single queries may tip a threshold
-        ("ours", 0.1),
+        ("ours", 0.04),
     ],
 )
 @pytest.mark.parametrize("name", ["ramp", "flash-sale"])

@@ -44,6 +44,7 @@ from autoglm_operator.scaling.readings import Fresh
 from autoglm_operator.scaling.rules import DOWNSCALE_STABILIZATION, complete, tolerance_of
 from autoglm_operator.scaling.schedule import Scheduled, scheduled
 from autoglm_operator.scaling.signals import Opinion, Pool, opinions
+from autoglm_operator.scaling.smoothing import smoothed
 from autoglm_operator.scaling.startup import startup_seconds
 from autoglm_operator.scaling.state import Asked, PoolState, expected_milli, taken_in, without_room
 from autoglm_operator.scaling.wording import Floor, Told, because, proposals, winner_key
@@ -113,7 +114,7 @@ def decide(snapshot: PoolSnapshot, scaling: Scaling, state: PoolState, now: date
 
 def _case(snapshot: PoolSnapshot, scaling: Scaling, state: PoolState, now: datetime) -> _Case:
     lost_after = timedelta(seconds=scaling.fallback.after_seconds)
-    seen = observe(scaling.signals, snapshot.load, state.memories, now, lost_after)
+    seen = observe(scaling.signals, smoothed(snapshot.load, state.samples), state.memories, now, lost_after)
     pool = _pool(snapshot, scaling, state, now)
     said = opinions(scaling.signals, seen, pool, state.watches)
     schedule = scheduled(scaling, now, timedelta(seconds=pool.startup_seconds))

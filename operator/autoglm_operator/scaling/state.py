@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from autoglm_api.schema import milli_units
 from autoglm_api.spec import Behavior, Scaling, SignalType
-from autoglm_operator.scaling import capacity, demand, forecast, startup
+from autoglm_operator.scaling import capacity, demand, forecast, smoothing, startup
 from autoglm_operator.scaling.behavior import carried_out
 from autoglm_operator.scaling.capacity import CapacityState
 from autoglm_operator.scaling.demand import DemandState
@@ -22,6 +22,7 @@ from autoglm_operator.scaling.outage import RECENT_FOR, SignalMemory
 from autoglm_operator.scaling.panic import PanicState
 from autoglm_operator.scaling.readings import Fresh
 from autoglm_operator.scaling.signals import DEFAULT_PERCENT
+from autoglm_operator.scaling.smoothing import Sample
 from autoglm_operator.scaling.zero import ZeroState
 
 ASK_MEMORY: Final = timedelta(seconds=60)
@@ -64,6 +65,8 @@ class PoolState:
     panic: PanicState = field(default_factory=PanicState)
     memories: dict[str, SignalMemory] = field(default_factory=dict)
     """The outage ladder's, by reading."""
+    samples: dict[str, tuple[Sample, ...]] = field(default_factory=dict)
+    """Of the readings that are averaged over a while, by field of the load."""
     watches: dict[str, Watch] = field(default_factory=dict)
     """Of the signals that are watched for a while before they count, by key."""
     forecast: ForecastState = field(default_factory=ForecastState)
@@ -81,6 +84,7 @@ def taken_in(state: PoolState, snapshot: PoolSnapshot, scaling: Scaling, now: da
             state.capacity, snapshot.load, snapshot.ready, expected_milli(scaling), _kv_percent(scaling), now
         ),
         demand=demand.remembered(state.demand, snapshot.load, now),
+        samples=smoothing.remembered(state.samples, snapshot.load, now),
         forecast=_forecast(state.forecast, snapshot, now),
     )
 

@@ -62,7 +62,7 @@ class World:
 async def test_a_reason_that_flips_at_every_tick_is_neither_written_nor_noted_each_time() -> None:
     world, reasons = World(), set()
     for tick in range(48):  # on the edge of the tolerance, within the scaleDown window
-        await world.tick(23 if tick % 2 else 12, at(5 * tick))
+        await world.tick(23 if tick // 6 % 2 else 12, at(5 * tick))
         assert world.last is not None
         reasons.add(world.last.reason)
     assert (world.size, len(reasons)) == (4, 2)
@@ -74,7 +74,7 @@ async def test_every_other_size_is_written_at_once() -> None:
     world = World()
     for tick, in_flight in enumerate((24, 36, 48)):
         await world.tick(in_flight, at(5 * tick))
-    assert (world.size, world.store.urgent) == (8, 2)
+    assert (world.size, world.store.urgent) == (6, 2)
 
 
 async def test_a_memory_that_nothing_can_be_decided_with_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
