@@ -9,6 +9,7 @@ from typing import Any
 from kubernetes.aio import client
 
 from autoglm_operator.shell.api import KubernetesAPI
+from support.raw_streams import listening
 
 
 @asynccontextmanager
@@ -39,16 +40,11 @@ class Server:
         text = json.dumps(content).encode()
         writer.write(f"HTTP/1.1 {status} x\r\nContent-Length: {len(text)}\r\nConnection: close\r\n\r\n".encode() + text)
         await writer.drain()
-        writer.close()
 
 
 @asynccontextmanager
 async def answering(answer: Callable[[str, Any], tuple[int, Any]]) -> AsyncIterator[tuple[KubernetesAPI, Server]]:
     """Give a client and the server that it talks to."""
     server = Server(answer)
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-    async with connected(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}") as api:
-        try:
-            yield api, server
-        finally:
-            listening.close()
+    async with listening(server.serve) as port, connected(f"http://127.0.0.1:{port}") as api:
+        yield api, server

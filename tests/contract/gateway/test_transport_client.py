@@ -16,6 +16,7 @@ from autoglm_transport.errors import (
 from autoglm_transport.http import Request
 from autoglm_transport.responder import Responder
 from support.raw_http import HOST, eventually, serving
+from support.raw_streams import listening
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 Talk = Callable[[int, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -28,18 +29,14 @@ async def talking(talk: Talk) -> AsyncIterator[tuple[UpstreamPool, int, list[int
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connections.append(len(connections))
-        try:
-            await talk(connections[-1], reader, writer)
-        finally:
-            writer.close()
+        await talk(connections[-1], reader, writer)
 
-    server = await asyncio.start_server(accept, HOST, 0)
     pool = UpstreamPool(connect_seconds=1, stall_seconds=0.2)
-    try:
-        yield pool, server.sockets[0].getsockname()[1], connections
-    finally:
-        await pool.close()
-        server.close()
+    async with listening(accept) as port:
+        try:
+            yield pool, port, connections
+        finally:
+            await pool.close()
 
 
 async def get(pool: UpstreamPool, port: int, method: str = "GET") -> tuple[int, bytes]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from autoglm_api import names
@@ -86,7 +87,7 @@ def test_pressure_reclaims_sheds_recycles_and_ends(node: NodeProcess, kernel: Ke
     wait_for(lambda: not node.is_ready(), 8, "recycling")
     kernel.say(40)  # what a new process needs
     wait_for(node.is_ready, 20, "new engine")
-    assert not stub.is_running()
+    assert not stub.is_running() or stub.status() == psutil.STATUS_ZOMBIE  # its parent is in no hurry
     assert ask(node).status_code == 200
     assert node.termination_message.read_text() == ""
 

@@ -9,6 +9,7 @@ import pytest
 from autoglm_api import names
 from autoglm_operator.core.pods import Pod
 from autoglm_operator.shell.worker_load import in_flight_of
+from support.raw_streams import listening
 
 
 @asynccontextmanager
@@ -18,13 +19,9 @@ async def _page(text: str, status: int = 200, delay: float = 0.0) -> AsyncIterat
         await asyncio.sleep(delay)
         body = text.encode()
         writer.write(f"HTTP/1.1 {status} x\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
-        writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
+    async with listening(answer) as port:
+        yield port
 
 
 def _pod(name: str = "a", address: str = "127.0.0.1") -> Pod:
