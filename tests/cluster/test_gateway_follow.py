@@ -147,3 +147,4 @@ async def test_configuration_and_endpoints_are_followed(control_plane: Cluster) 
     assert not following.done()
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
+    await asyncio.sleep(0.25)  # aiohttp closes connections over TLS a moment after its session
