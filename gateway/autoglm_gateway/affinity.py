@@ -20,20 +20,31 @@ _RING: Final = 1 << 64
 class Ring:
     """The points of some replicas."""
 
-    def __init__(self, addresses: Mapping[Address, Replica]) -> None:
-        points = [
+    def __init__(self, replicas: Mapping[Address, Replica] | None = None) -> None:
+        self._points: list[tuple[int, Address]] = []
+        self._replicas: Mapping[Address, Replica] = {}
+        self.follow(replicas or {})
+
+    def follow(self, replicas: Mapping[Address, Replica]) -> None:
+        """Take over the ready replicas; the points of those that stay are not computed again."""
+        kept = [point for point in self._points if point[1] in replicas]
+        new = [
             (_point(f"{address.host}:{address.port}#{number}"), address)
-            for address in addresses
+            for address in replicas
+            if address not in self._replicas
             for number in range(_POINTS)
         ]
-        self._points = sorted(points)
-        self._replicas = addresses
+        self._points = sorted([*kept, *new])
+        self._replicas = dict(replicas)
 
-    def owner(self, prefix: int, cap: int, now: float) -> Replica | None:
-        """Return the replica of a prefix that has room and stays within the load, or None."""
-        count = len(self._replicas)
-        total = sum(replica.in_flight for replica in self._replicas.values()) + 1
-        most = min(cap, -(-total * LOAD_PERCENT // (100 * max(1, count))))
+    def owner(self, prefix: int, cap: int, now: float, in_flight: int | None = None) -> Replica | None:
+        """Return the replica of a prefix that has room and stays within the load, or None.
+
+        `in_flight` is how many queries the replicas have together, where the caller knows.
+        """
+        if in_flight is None:
+            in_flight = sum(replica.in_flight for replica in self._replicas.values())
+        most = min(cap, -(-(in_flight + 1) * LOAD_PERCENT // (100 * max(1, len(self._replicas)))))
         for replica in self._walk(prefix):
             if replica.has_room(most, now):
                 return replica

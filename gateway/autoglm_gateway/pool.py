@@ -8,7 +8,8 @@ from autoglm_api.config import GatewayPool, PoolDemand
 from autoglm_api.queue import Order, Queue
 from autoglm_gateway.admit import DrainRate, retry_after
 from autoglm_gateway.affinity import Ring
-from autoglm_gateway.balance import Address, Replica, least_work, share
+from autoglm_gateway.balance import Address, Replica, share
+from autoglm_gateway.openings import Openings
 from autoglm_gateway.queueing import Tier, WaitingLine
 from autoglm_gateway.queueing.predict import Asked, Predictor
 from autoglm_gateway.serving import Need, Reserve, policy_of
@@ -52,11 +53,12 @@ class Pool:
         self.revision: str | None = None
         """The revision of every ready replica; None without any, and in a rollout."""
         self._replicas: dict[Address, Replica] = {}
+        self._openings = Openings()
         self._leaving: dict[Address, Replica] = {}  # not ready any more, or not for now, with queries still in flight
         self._line: WaitingLine[_Waiter] = WaitingLine(policy_of(self.queue))
         self._reserve = Reserve(self.queue.urgent_reserve_percent)
         self.longest_wait = _longest_waits(self.queue)
-        self._ring: Ring | None = None
+        self._ring = Ring()
         self._drained = DrainRate()
         self._uses = 0
         self.outputs = OutputMean()
@@ -185,7 +187,7 @@ class Pool:
         self._send_waiting(now)
 
     def _send_waiting(self, now: float) -> None:
-        while self._line and self._has_room(now):
+        while self._line and self._openings.any(now):
             waiter = self._line.next(now, urgent_only=self._only_reserve_left(now))
             if waiter is None:
                 return
@@ -207,7 +209,7 @@ class Pool:
         self._gateways = gateways
         revisions = set(found.values())
         self.revision = revisions.pop() if len(revisions) == 1 else None
-        self._ring = Ring(self._replicas) if len(self._replicas) > 1 else None
+        self._resettle()
         self.serve_waiting(now)
         return gone
 
@@ -218,6 +220,7 @@ class Pool:
         self.longest_wait = _longest_waits(queue)
         self._reserve.percent = queue.urgent_reserve_percent
         self._line.serve_by(policy_of(queue, trusted=self.predictor.trusted))
+        self._resettle()
         self.serve_waiting(now)
 
     def dismiss(self) -> None:
@@ -234,15 +237,16 @@ class Pool:
         if seconds is not None:
             raise QueueFullError(seconds)
 
+    def _resettle(self) -> None:
+        self._openings.reset(self._replicas.values(), self._cap())
+        if self.queue.prefix_affinity:
+            self._ring.follow(self._replicas)
+
     def _slots(self) -> int:
         return len(self._replicas) * self._cap()
 
     def _cap(self) -> int:
         return share(self.config.concurrency_per_replica, self._gateways)
-
-    def _has_room(self, now: float) -> bool:
-        cap = self._cap()
-        return any(replica.has_room(cap, now) for replica in self._replicas.values())
 
     def _only_reserve_left(self, now: float) -> bool:
         slots = self._slots()
@@ -257,22 +261,25 @@ class Pool:
             replica.taken()
             replica.work += need.output_tokens
             replica.lengths[need.length] += 1
+            self._openings.changed(replica)
             self.in_flight += 1
         return replica
 
     def _choose(self, need: Need, now: float) -> Replica | None:
-        cap = self._cap()
-        if need.prefix and self._ring is not None and self.queue.prefix_affinity:
-            owner = self._ring.owner(need.prefix, cap, now)
+        if need.prefix and self.queue.prefix_affinity:
+            leaving = sum(replica.in_flight for replica in self._leaving.values())
+            owner = self._ring.owner(need.prefix, self._cap(), now, self.in_flight - leaving)
             if owner is not None:
                 return owner
-        return least_work(self._replicas.values(), cap, now, need.length if self._line else None)
+        return self._openings.best(now, need.length if self._line else None)
 
     def _unpick(self, replica: Replica, need: Need, work_left: int) -> None:
         replica.given_back()
         replica.work -= work_left
         replica.lengths[need.length] -= 1
         self.in_flight -= 1
+        if self._replicas.get(replica.address) is replica:
+            self._openings.changed(replica)
         if not replica.in_flight and self._leaving.get(replica.address) is replica:
             del self._leaving[replica.address]
 

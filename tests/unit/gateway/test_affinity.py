@@ -57,3 +57,23 @@ def test_while_queries_wait_the_same_length_comes_first() -> None:
     other.in_flight, other.work, other.lengths[0] = 2, 500, 2
     assert least_work([one, other], 8, now=0, length=length_of(100)) is other
     assert least_work([one, other], 8, now=0) is one
+
+
+def test_a_ring_that_follows_is_the_ring_made_anew() -> None:
+    ring = Ring(replicas(5))
+    later = {address: replica for address, replica in replicas(8).items() if address.port not in (1, 3)}
+    ring.follow(later)
+    prefixes = [prefix_of("t", str(number)) for number in range(100)]
+    assert [owner(ring, prefix) for prefix in prefixes] == [owner(Ring(later), prefix) for prefix in prefixes]
+
+
+def test_an_empty_ring_has_no_owner() -> None:
+    assert Ring().owner(7, 8, now=0) is None
+
+
+def test_a_known_load_is_taken_as_it_is() -> None:
+    two = replicas(2)
+    for replica in two.values():
+        replica.in_flight = 3
+    assert Ring(two).owner(7, 100, now=0, in_flight=0) is None, "nobody may have more than one of one"
+    assert Ring(two).owner(7, 100, now=0) is not None
