@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from autoglm_api.spec import Behavior, Signal
 from autoglm_operator.scaling.behavior import Bounds, carried_out, normalize
 from autoglm_operator.scaling.decide import PoolState, decide
+from autoglm_operator.scaling.deployment import DeploymentState, PoolInput, decide_deployment
 from autoglm_operator.scaling.history import History, seeded
 from autoglm_operator.scaling.journal import Entry, entry_of, line_for, replay
-from autoglm_operator.scaling.model import Load, PoolSnapshot
+from autoglm_operator.scaling.model import Load, PoolSnapshot, PoolTarget
 from autoglm_operator.scaling.readings import AtLeast, Fresh, NoData, Problem
 from support.scaling_pools import BLIND, fresh_load, scaling, snapshot
 from support.scaling_times import at
@@ -140,13 +141,13 @@ def parts(load: Load) -> list[int]:
 def test_a_journal_replays_to_the_same_decisions(
     bounds: Bounds, rules: Behavior, data: st.DataObject, past: list[Load]
 ) -> None:
-    current, state, entries = data.draw(st.integers(*bounds)), PoolState(), list[Entry]()
+    current, state, entries = data.draw(st.integers(*bounds)), DeploymentState(), list[Entry]()
     asked = scaling(*bounds, rules, signals=DEMAND)
     for second, load in enumerate(past):
-        pool = snapshot(current, load)
-        decision, state = decide(pool, asked, state, at(15 * second))
-        entries.append(entry_of(line_for(Entry("a/b/c", asked, pool, decision))))
-        current = decision.replicas
+        pool = PoolInput(PoolTarget(asked, current, current, rolling_out=False), load)
+        decisions, state = decide_deployment({"a/b/c": pool}, None, state, at(15 * second))
+        entries.append(entry_of(line_for(Entry("a/b/c", *pool, decisions["a/b/c"]))))
+        current = decisions["a/b/c"].replicas
     assert [again.decision for again in replay(entries)] == [entry.decision for entry in entries]
 
 

@@ -10,7 +10,8 @@
 | a burst                                            | grows past rates, no shrinking| Panic                |
 | every signal has long been lost                    | the fallback, by the behaviour| MetricsFallback      |
 | some signal lacks data, the others would shrink    | held                          | MetricsMissing       |
-| would grow while replicas find no room             | held                          | InsufficientGPU      |
+| would grow while replicas find no room             | held                          | InsufficientGPU,     |
+|                                                    |                               | QuotaExceeded, ...   |
 | would shrink while two revisions have pods         | held                          | RollingOut           |
 | would shrink while replicas start                  | held, for STARTING_HOLD       | Starting             |
 | would shrink while a replica's capacity is in doubt| held                          | CapacityUncertain    |
@@ -269,7 +270,7 @@ def _consolidated(case: _Case, normalized: Normalized) -> _Verdict:
 def _with_room(case: _Case, verdict: _Verdict) -> _Verdict:
     if verdict.replicas <= case.current or not without_room(case.snapshot):
         return verdict
-    return _Verdict(case.current, Reason.INSUFFICIENT_GPU, Reason.INSUFFICIENT_GPU, verdict.history)
+    return _Verdict(case.current, case.snapshot.no_room, case.snapshot.no_room, verdict.history)
 
 
 def _reason(normalized: Normalized, case: _Case) -> Reason:

@@ -1,6 +1,6 @@
 """All pools of one deployment decided together: the mix of classes before, the GPU budget after."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
@@ -38,6 +38,18 @@ def inputs_for(targets: Mapping[str, PoolTarget], loads: Mapping[str, Load]) -> 
     return {pool: PoolInput(target, together[pool]) for pool, target in targets.items()}
 
 
+def apart(
+    targets: Mapping[str, PoolTarget], chosen: Collection[str], sizes: Mapping[str, int]
+) -> dict[str, PoolTarget]:
+    """Return the chosen pools as they are to be decided without the others, whose GPUs are taken off the budget.
+
+    `sizes` are what was decided last: the cluster may not show it yet.
+    """
+    others = {name: target for name, target in targets.items() if name not in chosen}
+    held = sum(max(one.current, sizes.get(name, 0)) * one.gpus_per_replica for name, one in others.items())
+    return {name: replace(targets[name], gpus_elsewhere=held) for name in targets if name in chosen}
+
+
 def decide_deployment(
     pools: Mapping[str, PoolInput], gpu_budget: int | None, state: DeploymentState, now: datetime
 ) -> tuple[dict[str, PoolDecision], DeploymentState]:
@@ -52,18 +64,19 @@ def decide_deployment(
         decision, states[name] = decide(pool.snapshot, pool.target.scaling, before, now)
         decisions[name] = replace(decision, advisory=pool.target.mode is not Mode.INTERNAL)
     if gpu_budget is not None:
-        decisions = _budgeted(pools, decisions, gpu_budget)
+        decisions = budgeted(pools, decisions, gpu_budget)
     return decisions, DeploymentState(states)
 
 
-def _budgeted(
+def budgeted(
     pools: Mapping[str, PoolInput], decisions: Mapping[str, PoolDecision], gpus: int
 ) -> dict[str, PoolDecision]:
-    asks = [_ask(name, pool.target, decisions[name]) for name, pool in pools.items() if not decisions[name].advisory]
-    taken = sum(
-        pool.target.current * pool.target.gpus_per_replica for name, pool in pools.items() if decisions[name].advisory
-    )
-    granted = within_budget(asks, max(0, gpus - taken))
+    """Return the decisions as far as the GPUs go; a pool that is sized by somebody else, or not at all, comes first."""
+    sized = {name for name, decision in decisions.items() if not decision.advisory}
+    asks = [_ask(name, pools[name].target, decisions[name]) for name in decisions if name in sized]
+    held = [pool.target.current * pool.target.gpus_per_replica for name, pool in pools.items() if name not in sized]
+    elsewhere = max((pool.target.gpus_elsewhere for pool in pools.values()), default=0)
+    granted = within_budget(asks, max(0, gpus - sum(held) - elsewhere))
     return {
         name: _cut(decision, pools[name].target.current, granted.get(name, decision.replicas), gpus)
         for name, decision in decisions.items()

@@ -5,14 +5,16 @@ because a decision also depends on those before it.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import groupby
 from typing import Final, NamedTuple
 
 from pydantic import TypeAdapter
 
 from autoglm_api.spec import Scaling
-from autoglm_operator.scaling.decide import PoolState, decide
-from autoglm_operator.scaling.model import PoolDecision, PoolSnapshot
+from autoglm_operator.scaling.deployment import DeploymentState, PoolInput, decide_deployment
+from autoglm_operator.scaling.model import Load, PoolDecision, PoolTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +23,14 @@ class Entry:
 
     pool: str
     """`namespace/deployment/pool`."""
-    scaling: Scaling
-    snapshot: PoolSnapshot
+    target: PoolTarget
+    load: Load
     decision: PoolDecision
+
+    @property
+    def moment(self) -> tuple[str, datetime]:
+        """Deployment and time: entries of one moment were decided together, under one GPU budget."""
+        return self.pool.rpartition("/")[0], self.decision.at
 
 
 class Replayed(NamedTuple):
@@ -52,9 +59,17 @@ def replay(entries: Iterable[Entry], scaling: Scaling | None = None) -> Iterator
     A back-test keeps the recorded sizes and loads: it tells what would have been decided at each moment, not what the
     world would have become.
     """
-    states: dict[str, PoolState] = {}
-    for entry in entries:
-        state = states.get(entry.pool, PoolState())
-        rules = entry.scaling if scaling is None else scaling
-        decision, states[entry.pool] = decide(entry.snapshot, rules, state, entry.decision.at)
-        yield Replayed(entry, decision)
+    states: dict[str, DeploymentState] = {}
+    for (deployment, at), group in groupby(entries, key=lambda entry: entry.moment):
+        made = {entry.pool: entry for entry in group}
+        pools = {name: _input(entry, scaling) for name, entry in made.items()}
+        budget = next(pool.target.gpu_budget for pool in pools.values())
+        state = states.get(deployment, DeploymentState())
+        decisions, after = decide_deployment(pools, budget, state, at)
+        states[deployment] = DeploymentState({**state.pools, **after.pools})
+        yield from (Replayed(entry, decisions[name]) for name, entry in made.items())
+
+
+def _input(entry: Entry, scaling: Scaling | None) -> PoolInput:
+    target = entry.target if scaling is None else replace(entry.target, scaling=scaling)
+    return PoolInput(target, entry.load)

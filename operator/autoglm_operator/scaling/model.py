@@ -53,6 +53,8 @@ class PoolSnapshot:
     """Replicas that wait for room in the cluster."""
     unschedulable_seconds: float = 0.0
     """How long the oldest of them has waited."""
+    no_room: Reason = Reason.INSUFFICIENT_GPU
+    """What keeps them from a place: no node has room, a quota, another refusal."""
     became_ready: tuple[float, ...] = ()
     """Start-up times in seconds of the replicas that have become ready since the last snapshot."""
 
@@ -75,9 +77,12 @@ class PoolTarget:
     gpus_per_replica: int = 0
     unschedulable: int = 0
     unschedulable_seconds: float = 0.0
+    no_room: Reason = Reason.INSUFFICIENT_GPU
     became_ready: tuple[float, ...] = ()
     gpu_budget: int | None = None
     """GPUs that all pools of the deployment may take together; None: any number."""
+    gpus_elsewhere: int = 0
+    """GPUs of that budget that pools hold which are not decided at the same time."""
     conflict: str = ""
     """Who else writes the pool's size (an HPA or a ScaledObject), in words; empty: nobody."""
     external_replicas: int | None = None
@@ -98,6 +103,7 @@ class PoolTarget:
             concurrency=self.concurrency,
             unschedulable=self.unschedulable,
             unschedulable_seconds=self.unschedulable_seconds,
+            no_room=self.no_room,
             became_ready=self.became_ready,
         )
 

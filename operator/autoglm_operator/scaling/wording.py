@@ -23,6 +23,8 @@ _WHY = {
     Reason.CAPACITY_UNCERTAIN: "not shrinking while replicas do not do what was expected of them",
     Reason.CONSOLIDATION: "fewer replicas could not carry the same load",
     Reason.INSUFFICIENT_GPU: "replicas wait for room in the cluster, so more are not asked for",
+    Reason.QUOTA: "a quota refuses replicas, so more are not asked for",
+    Reason.API_REFUSED: "the API server refuses replicas, so more are not asked for",
     Reason.TOO_MANY_REPLICAS: "maxReplicas is the limit",
     Reason.TOO_FEW_REPLICAS: "minReplicas is the limit",
     Reason.SCALE_UP_LIMIT: "the scaleUp policies limit the rate",

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -13,7 +13,14 @@ from autoglm_operator.core.keys import ObjectKey
 from autoglm_operator.core.scaling_state import Saved
 from autoglm_operator.scaling import persistence
 from autoglm_operator.scaling.decide import PoolState
-from autoglm_operator.scaling.deployment import DeploymentState, PoolInput, decide_deployment, inputs_for
+from autoglm_operator.scaling.deployment import (
+    DeploymentState,
+    PoolInput,
+    apart,
+    budgeted,
+    decide_deployment,
+    inputs_for,
+)
 from autoglm_operator.scaling.journal import Entry, line_for
 from autoglm_operator.scaling.model import Load, PoolDecision, PoolTarget
 from autoglm_operator.shell.scaling_metrics import ScalingMetrics
@@ -79,12 +86,20 @@ class Decisions:
         return key in self._memories
 
     def decide(
-        self, key: ObjectKey, targets: Mapping[str, PoolTarget], loads: Mapping[str, Load], now: datetime
+        self,
+        key: ObjectKey,
+        targets: Mapping[str, PoolTarget],
+        loads: Mapping[str, Load],
+        now: datetime,
+        only: Collection[str] | None = None,
     ) -> None:
-        """Decide all pools of a deployment and publish the decisions."""
+        """Decide the pools of a deployment, or only some of them, and publish the decisions."""
         memory = self._memories[key]
-        pools = inputs_for(targets, loads)
-        decisions, memory.state = self._decided(key, pools, memory.state, now)
+        sizes = {pool: told.replicas for pool, told in memory.told.items()}
+        pools = inputs_for(targets if only is None else apart(targets, only, sizes), loads)
+        decisions, after = self._decided(key, pools, memory.state, now)
+        kept = {pool: state for pool, state in memory.state.pools.items() if pool in targets}
+        memory.state = DeploymentState({**kept, **after.pools})
         changed = False
         for pool, decision in decisions.items():
             self._log_entry(key, pool, pools[pool], decision)
@@ -121,16 +136,15 @@ class Decisions:
     def _decided(
         self, key: ObjectKey, pools: Mapping[str, PoolInput], state: DeploymentState, now: datetime
     ) -> tuple[dict[str, PoolDecision], DeploymentState]:
-        budget = next((pool.target.gpu_budget for pool in pools.values()), None)
         try:
-            return decide_deployment(pools, budget, state, now)
+            return decide_deployment(pools, _budget_of(pools), state, now)
         except Exception:  # noqa: BLE001 - one poisonous pool must not stop the scaling of the others
             return self._decided_apart(key, pools, state, now)
 
     def _decided_apart(
         self, key: ObjectKey, pools: Mapping[str, PoolInput], state: DeploymentState, now: datetime
     ) -> tuple[dict[str, PoolDecision], DeploymentState]:
-        """Decide pool by pool, without the budget, and leave out those that cannot be decided."""
+        """Decide pool by pool, and leave out those that cannot be decided: they keep their size, and their GPUs."""
         decisions: dict[str, PoolDecision] = {}
         states: dict[str, PoolState] = {}
         for name, pool in pools.items():
@@ -142,7 +156,17 @@ class Decisions:
                 continue
             decisions |= alone
             states |= after.pools
-        return decisions, DeploymentState(states)
+        return self._within_budget(key, pools, decisions), DeploymentState(states)
+
+    def _within_budget(
+        self, key: ObjectKey, pools: Mapping[str, PoolInput], decisions: dict[str, PoolDecision]
+    ) -> dict[str, PoolDecision]:
+        gpus = _budget_of(pools)
+        try:
+            return decisions if gpus is None else budgeted(pools, decisions, gpus)
+        except Exception:  # noqa: BLE001 - the budget's own input may be the poison
+            _log.exception("%s: no pool grows: the GPU budget could not be divided", key)
+            return {name: made for name, made in decisions.items() if made.replicas <= pools[name].target.current}
 
     def _decided_alone(
         self, key: ObjectKey, name: str, pool: PoolInput, state: DeploymentState, now: datetime
@@ -171,13 +195,17 @@ class Decisions:
 
     def _log_entry(self, key: ObjectKey, pool: str, given: PoolInput, decision: PoolDecision) -> None:
         if _journal.isEnabledFor(logging.DEBUG):
-            entry = Entry(f"{key.namespace}/{key.name}/{pool}", given.target.scaling, given.snapshot, decision)
+            entry = Entry(f"{key.namespace}/{key.name}/{pool}", given.target, given.load, decision)
             _journal.debug("%s", line_for(entry))
 
     def _forget_pools(self, key: ObjectKey, memory: _Memory, kept: Mapping[str, PoolTarget]) -> None:
         for pool in [pool for pool in memory.told if pool not in kept]:
             del memory.told[pool]
             self._metrics.forget(key, pool)
+
+
+def _budget_of(pools: Mapping[str, PoolInput]) -> int | None:
+    return next((pool.target.gpu_budget for pool in pools.values()), None)
 
 
 def _saved(memory: _Memory, now: datetime) -> Saved:

@@ -15,8 +15,9 @@ from typing import Final
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from autoglm_operator.core.keys import ObjectKey
+from autoglm_operator.scaling.model import Load
 from autoglm_operator.shell.decisions import Decisions, Publish
-from autoglm_operator.shell.load_reader import DirectSource, LoadReader, Loads, MetricsSource, Pools
+from autoglm_operator.shell.load_reader import DirectSource, LoadReader, MetricsSource, Pools
 from autoglm_operator.shell.scaling_metrics import ScalingMetrics
 from autoglm_operator.shell.state_store import StateStore
 
@@ -48,8 +49,7 @@ class ScalingLoop:
         self._reader = LoadReader(prometheus, direct, self._metrics.source_success.set)
         self._decisions = Decisions(publish, self._metrics, store)
         self._seen: Mapping[ObjectKey, Pools] = {}
-        self._loads: Loads = {}
-        self._woken: set[ObjectKey] = set()
+        self._woken: dict[ObjectKey, set[str]] = {}
         self._clock = _SteadyClock()
 
     async def run(self) -> None:
@@ -61,28 +61,35 @@ class ScalingLoop:
     async def tick(self) -> None:
         """Read once, then decide and publish every pool; a failed read decides on what the gateways say."""
         targets = self._targets()
-        self._woken = set()
+        self._woken = {}
         await self._decisions.prepare(targets, self._clock.now())
         self._decisions.forget(self._decisions.known - targets.keys())
         loads = await self._reader.read(targets)
-        self._seen, self._loads = targets, loads
+        self._seen = targets
         for count, (key, pools) in enumerate(targets.items(), start=1):
-            if (
-                self._decisions.knows(key) and key not in self._woken
-            ):  # who was woken meanwhile is not put to sleep again
-                self._decisions.decide(key, pools, loads[key], self._clock.now())
+            if self._decisions.knows(key):
+                self._decide_rest(key, pools, loads[key])
             if count % _DEPLOYMENTS_PER_SLICE == 0:
                 await asyncio.sleep(0)  # a thousand pools must not stall the reconciler's event loop
 
     async def wake(self) -> None:
-        """Look at the gateways of sleeping pools, and decide at once where a query waits."""
-        seen, before = self._seen, self._loads
+        """Look at the gateways of sleeping pools, and decide those at once where a query waits.
+
+        The other pools are left alone: what is known of their load is as old as the last tick.
+        """
+        seen = self._seen
         for key, asleep in (await self._reader.waited_for(seen)).items():
             # Start-up times count once: the tick has taken them.
             pools = {pool: replace(target, became_ready=()) for pool, target in seen[key].items()}
             if self._decisions.knows(key):
-                self._woken.add(key)
-                self._decisions.decide(key, pools, {**before[key], **asleep}, self._clock.now())
+                self._woken.setdefault(key, set()).update(asleep)
+                self._decisions.decide(key, pools, asleep, self._clock.now(), only=asleep.keys())
+
+    def _decide_rest(self, key: ObjectKey, pools: Pools, loads: Mapping[str, Load]) -> None:
+        """Decide the pools that were not woken while the tick read: what it read would put those to sleep again."""
+        woken = self._woken.get(key)
+        only = None if woken is None else pools.keys() - woken
+        self._decisions.decide(key, pools, loads, self._clock.now(), only=only)
 
     async def _tick_for_ever(self) -> None:
         due = time.monotonic()

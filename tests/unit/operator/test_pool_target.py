@@ -12,6 +12,7 @@ from autoglm_operator.core.pool_target import sighting_of
 from autoglm_operator.core.refused_pods import pods_refused
 from autoglm_operator.scaling.model import PoolTarget
 from support.manifests import changed, two_pools
+from support.scaling_pools import BLIND
 from support.simulated_kubernetes import UID, SimulatedKubernetes, step
 from support.worker_pods import at, stamp, worker
 
@@ -50,6 +51,21 @@ def test_replicas_without_a_node_are_counted_with_the_wait_of_the_first() -> Non
 def test_replicas_that_may_not_be_created_count_as_without_room() -> None:
     target = _target(observe(UID, [_failing(5)], [worker("a", ready=9)]), seconds=65)
     assert (target.unschedulable, target.unschedulable_seconds) == (4, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("children", "reason"),
+    [
+        ([_failing(5)], Reason.QUOTA),
+        ([_failing(5, "violates PodSecurity")], Reason.API_REFUSED),
+        ([_failing(1)], Reason.INSUFFICIENT_GPU),  # as many as are allowed exist: what waits, waits for a node
+        ([], Reason.INSUFFICIENT_GPU),
+    ],
+)
+def test_what_keeps_replicas_out_is_told_to_the_engine(children: list[dict[str, Any]], reason: Reason) -> None:
+    pods = [worker("a", ready=9), worker("b", room=False)]
+    target = _target(observe(UID, children, pods))
+    assert (target.no_room, target.snapshot(BLIND).no_room) == (reason, reason)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,14 @@ from autoglm_api.spec import Mode, QueryClass
 from autoglm_api.status import Reason
 from autoglm_operator.scaling.budget import Ask, within_budget
 from autoglm_operator.scaling.coupling import coupled
-from autoglm_operator.scaling.deployment import DeploymentState, PoolInput, decide_deployment, inputs_for
+from autoglm_operator.scaling.deployment import (
+    DeploymentState,
+    PoolInput,
+    apart,
+    budgeted,
+    decide_deployment,
+    inputs_for,
+)
 from autoglm_operator.scaling.model import NOT_READ, Load, PoolDecision, PoolTarget
 from autoglm_operator.scaling.readings import Fresh
 from support.scaling_pools import fresh_load, scaling
@@ -117,3 +124,20 @@ def test_a_pool_that_is_gone_is_forgotten() -> None:
     assert set(state.pools) == {"light", "large"}
     _, state = decide_deployment({"light": both["light"]}, None, state, at(5))
     assert set(state.pools) == {"light"}
+
+
+def test_pools_that_are_decided_apart_leave_the_others_their_gpus() -> None:
+    """A pool that is woken between two ticks must not be given what another one got a second ago."""
+    pools = {"light": target(0), "large": target(3, serves=QueryClass.COMPLEX, gpus_per_replica=2)}
+    (name, alone), *rest = apart(pools, {"light"}, sizes={"large": 4}).items()
+    assert (name, rest, alone.gpus_elsewhere) == ("light", [], 8)
+    assert decided(12, light=PoolInput(replace(alone, current=1), BUSY))["light"].replicas == 4
+    assert apart(pools, pools, sizes={})["large"].gpus_elsewhere == 0
+
+
+def test_a_pool_without_a_decision_keeps_its_gpus() -> None:
+    pools = {"light": PoolInput(target(), BUSY), "odd": PoolInput(target(5), BUSY), "large": PoolInput(LARGE, BUSY)}
+    made = decided(None, light=pools["light"], large=pools["large"])
+    cut = budgeted(pools, made, 12)
+    assert {name: one.replicas for name, one in cut.items()} == {"light": 2, "large": 5}
+    assert {one.limited for one in cut.values()} == {Reason.GPU_BUDGET}

@@ -143,6 +143,16 @@ def test_replicas_that_find_no_room_stop_the_asking() -> None:
     assert (decision.replicas, decision.limited) == (5, Reason.INSUFFICIENT_GPU)
 
 
+@pytest.mark.parametrize(
+    ("kept_by", "words"), [(Reason.QUOTA, "a quota refuses"), (Reason.API_REFUSED, "the API server refuses")]
+)
+def test_what_refuses_replicas_is_named(kept_by: Reason, words: str) -> None:
+    short = pool(5, tokens(9000), ready=3, unschedulable=2, unschedulable_seconds=60, no_room=kept_by)
+    decision = Replay().tick(short)
+    assert (decision.replicas, decision.reason, decision.limited) == (5, kept_by, kept_by)
+    assert words in decision.message
+
+
 def test_replicas_that_find_no_room_do_not_keep_the_pool_big() -> None:
     short = pool(5, tokens(900), ready=3, unschedulable=2, unschedulable_seconds=59)
     assert Replay().tick(short).reason is Reason.STARTING

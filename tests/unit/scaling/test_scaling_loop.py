@@ -3,7 +3,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import pytest
@@ -130,6 +130,25 @@ async def test_a_pool_that_cannot_be_decided_does_not_stop_the_others(
     assert "pool heavy" in caplog.text
     del world.pools["heavy"]
     await loop.tick()
+
+
+async def test_the_budget_holds_beside_a_pool_that_cannot_be_decided(registry: CollectorRegistry) -> None:
+    poison = Signal.model_construct(type=SignalType.CONCURRENCY, target="odd")
+    limits = {"gpus_per_replica": 1, "gpu_budget": 5}
+    odd = PoolTarget(Scaling.model_construct(signals=[poison]), 2, 2, rolling_out=False, **limits)  # type: ignore[arg-type]
+    world = World({"heavy": odd, "light": replace(target(2), **limits)})  # type: ignore[arg-type]
+    await loop_over(Source(("5", "60")), world, registry).tick()
+    assert [(one.replicas, one.limited) for one in world.published] == [(3, Reason.GPU_BUDGET)]
+
+
+async def test_a_budget_that_cannot_be_divided_lets_nobody_grow(
+    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    limits = {"gpus_per_replica": 1, "gpu_budget": 5, "weight": 0}
+    world = World({"light": replace(target(2), **limits), "large": target(10)})  # type: ignore[arg-type]
+    await loop_over(Source(("5", "60")), world, registry).tick()
+    assert world.pools["light"].current == 2
+    assert "could not be divided" in caplog.text
 
 
 async def test_each_change_is_told_once(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) -> None:
