@@ -55,7 +55,7 @@ class TaskType(Model):
         Field(
             ge=0,
             le=3600,
-            description="With order ShortestRemaining: such a query counts as having arrived so much earlier.",
+            description="Such a query counts as having arrived so much earlier; not with order Fair.",
         ),
     ] = 0
 
@@ -138,7 +138,8 @@ class Queue(Model):
         Field(
             ge=0,
             le=50,
-            description="Slots in a hundred that stay free for Urgent, for ten minutes after each Urgent query.",
+            description="Slots in a hundred that stay free for Urgent, for ten minutes after each Urgent query; of four "
+            "slots or more at least one.",
         ),
     ] = 10
     prefix_affinity: Annotated[

@@ -7,6 +7,7 @@ from autoglm_gateway.queueing import Policy, TaskType, Tier, Wish
 
 URGENT_MEMORY_SECONDS = 600.0
 _PERCENT = 100
+_ENOUGH_SLOTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,5 +47,13 @@ class Reserve:
         self._until = now + URGENT_MEMORY_SECONDS
 
     def slots(self, of: int, now: float) -> int:
-        """Return how many of so many slots only Urgent may take now."""
-        return of * self.percent // _PERCENT if now < self._until else 0
+        """Return how many of so many slots only Urgent may take now.
+
+        | slots         | kept free                                                             |
+        |---------------|-----------------------------------------------------------------------|
+        | fewer than 4  | the percentage, rounded down: one slot would be too much of the pool  |
+        | 4 or more     | the percentage, rounded down, but at least one where it is above zero |
+        """
+        if now >= self._until or not self.percent:
+            return 0
+        return max(of * self.percent // _PERCENT, 1 if of >= _ENOUGH_SLOTS else 0)

@@ -1,10 +1,13 @@
 """What the queue promises whatever comes: nobody is lost, nobody is served late, waits are bounded."""
 
+from random import Random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autoglm_gateway.queueing import Order, Policy, TaskType, Tier, TierPolicy, WaitingLine, Wish
 from autoglm_gateway.queueing.ticket import Ticket
+from autoglm_gateway.queueing.turns import StrictTurns
 
 TASKS = (TaskType("a", 3, Tier.NORMAL), TaskType("b", 1, Tier.BATCH))
 POLICIES = st.builds(
@@ -58,6 +61,7 @@ def test_everybody_is_served_in_time_or_told_or_has_left_exactly_once(
             ended += [item for item in late if item not in ended]
         else:
             queue.serve_by(other)
+        assert queue.waiting() == {tier: [one.tier for one in tickets if not one.gone].count(tier) for tier in Tier}
     ended += [item for item in queue.clear() if item not in ended]
     assert (sorted(ended), len(queue)) == (list(range(len(deadlines))), 0)
 
@@ -86,3 +90,34 @@ def test_weighted_turns_are_exact_over_any_cycle(weights: list[int], start: int)
             queue.join(one.name, Wish(0.0, 1e9, task=one.name))
     turns = [queue.next(0.0) for _ in range(start + sum(weights))][start:]
     assert [turns.count(one.name) for one in types] == weights
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 200)), min_size=1, max_size=40),
+    st.integers(0, 2**16),
+)
+def test_tenants_that_wait_throughout_are_served_within_one_longest_query(
+    sizes: list[tuple[str, int]], seed: int
+) -> None:
+    """The bound of the Virtual Token Counter: the work of two backlogged tenants differs by one query at most."""
+    queue: WaitingLine[tuple[str, int]] = WaitingLine(Policy(order=Order.FAIR))
+    rng = Random(seed)
+    for tenant, size in [*sizes, *((name, rng.randint(1, 200)) for name in "abc" for _ in range(20))]:
+        queue.join((tenant, size), Wish(0.0, 1e9, tenant=tenant, tokens=size))
+    work = dict.fromkeys("abc", 0)
+    for _ in range(20):
+        item = queue.next(0.0)
+        assert item is not None
+        work[item[0]] += item[1]
+        assert max(work.values()) - min(work.values()) <= 200
+
+
+@given(st.integers(0, 50), st.integers(1, 60))
+def test_batch_gets_its_share_of_turns_whatever_it_is(percent: int, hundreds: int) -> None:
+    turns = StrictTurns(percent)
+    waiting = [Tier.NORMAL, Tier.BATCH]
+    served = []
+    for _ in range(hundreds * 10):
+        served.append(turns.pick(waiting))
+        turns.served(served[-1], waiting)
+    assert abs(served.count(Tier.BATCH) - len(served) * percent / 100) < 1

@@ -44,6 +44,8 @@ class WaitingLine(Generic[Item]):
         self.policy = policy
         self._lanes: dict[str, Lane[Item]] = {}
         self._times: list[tuple[float, int, int, Ticket[Item]]] = []
+        self._waiting = dict.fromkeys(Tier, 0)
+        self._tasks = {one.name for one in policy.task_types}
         self._weighted = policy.tiers is TierPolicy.WEIGHTED_ROUND_ROBIN and bool(policy.task_types)
         turns: Turns = StrictTurns(policy.batch_percent)
         self._urgent_lanes = frozenset[str]({Tier.URGENT})
@@ -58,10 +60,7 @@ class WaitingLine(Generic[Item]):
 
     def waiting(self) -> dict[Tier, int]:
         """Return how many wait in each tier."""
-        counts = dict.fromkeys(Tier, 0)
-        for ticket in self._tickets():
-            counts[ticket.tier] += 1
-        return counts
+        return dict(self._waiting)
 
     def serve_by(self, policy: Policy) -> None:
         """Take over another policy; everybody keeps the place that the new policy gives them."""
@@ -147,10 +146,12 @@ class WaitingLine(Generic[Item]):
         if place is None:
             place = self._lanes[ticket.lane] = lane(self.policy.order, self.policy.ageing)
         place.push(ticket)
+        self._waiting[ticket.tier] += 1
         self._watch(ticket, ticket.wish.arrived if since is None else since)
 
     def _unplace(self, ticket: Ticket[Item]) -> None:
         self._lanes[ticket.lane].drop(ticket)
+        self._waiting[ticket.tier] -= 1
 
     def _watch(self, ticket: Ticket[Item], since: float) -> None:
         """Note when something happens to the ticket by itself: promotion or its deadline, whichever is first."""
@@ -176,8 +177,7 @@ class WaitingLine(Generic[Item]):
     def _lane_name(self, tier: Tier, task: str) -> str:
         if not self._weighted:
             return tier
-        known = {one.name for one in self.policy.task_types}
-        return task if task in known else self.policy.task_types[0].name
+        return task if task in self._tasks else self.policy.task_types[0].name
 
     def _names(self) -> list[str]:
         if self._weighted:

@@ -2,18 +2,19 @@
 
 | order             | next is                                                                     |
 |-------------------|-----------------------------------------------------------------------------|
-| Arrival           | who came first                                                              |
+| Arrival           | the smallest `arrived - jump`                                               |
 | ShortestRemaining | the smallest `tokens + rate * (arrived - jump)`                             |
 | Fair              | the first of the tenant that has been served the least work                 |
 
 Ageing in ShortestRemaining: `tokens - rate * waited` orders all waiting queries in the same way at every moment, so the
 key never changes while a query waits. A query of L tokens can be overtaken only by those that arrive within L / rate
 seconds after it: this bounds its extra wait whatever arrives later. `jump` seconds let a query overtake what arrived up
-to so much earlier (source: priority jump of NVIDIA Dynamo's router, "arrived n seconds earlier").
+to so much earlier (source: priority jump of NVIDIA Dynamo's router, "arrived n seconds earlier"). Every operation costs
+O(log n) of those that wait, amortised.
 
 Fair keeps a counter of work per tenant and serves the smallest; a tenant that comes back after a pause is lifted to the
-smallest counter of those that wait, so that idleness saves up nothing (Virtual Token Counter, Sheng et al.,
-arXiv 2401.00588).
+smallest counter of those that wait, or, while nobody does, to that of the tenant that stopped waiting last. So idleness
+saves up nothing (Virtual Token Counter, Sheng et al., arXiv 2401.00588).
 """
 
 import heapq
@@ -21,7 +22,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Final, Generic, Protocol
 
-from autoglm_gateway.queueing.ticket import Item, Order, Ticket
+from autoglm_gateway.queueing.ticket import Item, Order, Ticket, Wish
 
 _MAX_TENANTS: Final = 10_000
 _FEW: Final = 64
@@ -49,8 +50,8 @@ class Lane(Protocol[Item]):
         """Iterate over all who wait, in any order."""
 
 
-class ArrivalLane(Generic[Item]):
-    """Who came first."""
+class TenantLine(Generic[Item]):
+    """One tenant's queries: who came first."""
 
     def __init__(self) -> None:
         self._tickets: OrderedDict[Ticket[Item], None] = OrderedDict()
@@ -82,20 +83,23 @@ class ArrivalLane(Generic[Item]):
         return iter(self._tickets)
 
 
-class ShortestLane(Generic[Item]):
-    """Who needs the least, with ageing; `rate` is tokens per second of waiting."""
+class KeyLane(Generic[Item]):
+    """The smallest `tokens + rate * (arrived - jump)`; without a rate the smallest `arrived - jump`."""
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float | None) -> None:
         self._rate = rate
         self._heap: list[tuple[float, int, Ticket[Item]]] = []
         self._here: set[Ticket[Item]] = set()
 
     def push(self, ticket: Ticket[Item]) -> None:
         """Add a ticket; one that was sent back (negative number) goes before all others."""
-        wish = ticket.wish
-        ticket.key = wish.tokens + self._rate * (wish.arrived - wish.jump) if ticket.number >= 0 else float("-inf")
+        ticket.key = self._key(ticket.wish) if ticket.number >= 0 else float("-inf")
         heapq.heappush(self._heap, (ticket.key, ticket.number, ticket))
         self._here.add(ticket)
+
+    def _key(self, wish: Wish) -> float:
+        since = wish.arrived - wish.jump
+        return since if self._rate is None else wish.tokens + self._rate * since
 
     def peek(self) -> Ticket[Item] | None:
         """Return the ticket with the smallest key."""
@@ -111,7 +115,7 @@ class ShortestLane(Generic[Item]):
             heapq.heapify(self._heap)
 
     def charge(self, tenant: str, tokens: float) -> None:
-        """Nothing: the query's own length counts."""
+        """Nothing: a query's own key counts."""
 
     def __len__(self) -> int:
         """Return how many wait."""
@@ -126,11 +130,12 @@ class FairLane(Generic[Item]):
     """The tenant that was served the least; within a tenant who came first."""
 
     def __init__(self) -> None:
-        self._sent_back: ArrivalLane[Item] = ArrivalLane()
-        self._lines: dict[str, ArrivalLane[Item]] = {}
+        self._sent_back: TenantLine[Item] = TenantLine()
+        self._lines: dict[str, TenantLine[Item]] = {}
         self._work: dict[str, float] = {}
         self._heap: list[tuple[float, str]] = []  # work of tenants that wait; old figures are skipped
         self._length = 0
+        self._last = ""
 
     def push(self, ticket: Ticket[Item]) -> None:
         """Add a ticket; a tenant that was away is lifted to those that wait."""
@@ -142,7 +147,7 @@ class FairLane(Generic[Item]):
         line = self._lines.get(tenant)
         if line is None:
             work = max(self._work.get(tenant, 0.0), self._least())
-            line = self._lines[tenant] = ArrivalLane()
+            line = self._lines[tenant] = TenantLine()
             self._note(tenant, work)
         line.push(ticket)
 
@@ -162,18 +167,23 @@ class FairLane(Generic[Item]):
         line = self._lines[ticket.wish.tenant]
         line.drop(ticket)
         if not line:
-            del self._lines[ticket.wish.tenant]
+            self._last = ticket.wish.tenant
+            del self._lines[self._last]
             self._forget_some()
 
     def charge(self, tenant: str, tokens: float) -> None:
         """Add to a tenant's work."""
-        self._note(tenant, self._work.get(tenant, self._least()) + tokens)
+        work = self._work.get(tenant)
+        self._note(tenant, (self._least() if work is None else work) + tokens)
         self._forget_some()
 
     def _note(self, tenant: str, work: float) -> None:
         self._work[tenant] = work
         if tenant in self._lines:
             heapq.heappush(self._heap, (work, tenant))
+            if len(self._heap) > _FEW and len(self._heap) > 4 * len(self._lines):
+                self._heap = [(self._work[waits], waits) for waits in self._lines]
+                heapq.heapify(self._heap)
 
     def _top(self) -> tuple[float, str] | None:
         while self._heap:
@@ -184,18 +194,19 @@ class FairLane(Generic[Item]):
         return None
 
     def _least(self) -> float:
-        """Return the least work among those that wait; while nobody does, the most that anybody had.
+        """Return the least work among those that wait; while nobody does, that of who stopped waiting last.
 
-        A newcomer starts beside the most served then, or it would be owed all that others ever had.
+        A newcomer starts beside it, or it would be owed all that others ever had.
         """
         top = self._top()
-        return top[0] if top is not None else max(self._work.values(), default=0.0)
+        return top[0] if top is not None else self._work.get(self._last, 0.0)
 
     def _forget_some(self) -> None:
         """Keep memory bounded: of tenants that do not wait the least served are forgotten (they lose nothing)."""
         if len(self._work) <= _MAX_TENANTS:
             return
-        idle = sorted((work, tenant) for tenant, work in self._work.items() if tenant not in self._lines)
+        kept = {self._last, *self._lines}
+        idle = sorted((work, tenant) for tenant, work in self._work.items() if tenant not in kept)
         for _, tenant in idle[: _MAX_TENANTS // 10]:
             del self._work[tenant]
 
@@ -212,6 +223,6 @@ class FairLane(Generic[Item]):
 
 def lane(order: Order, rate: float) -> "Lane[Item]":
     """Return an empty lane of an order."""
-    if order is Order.SHORTEST_REMAINING:
-        return ShortestLane(rate)
-    return FairLane() if order is Order.FAIR else ArrivalLane()
+    if order is Order.FAIR:
+        return FairLane()
+    return KeyLane(rate if order is Order.SHORTEST_REMAINING else None)

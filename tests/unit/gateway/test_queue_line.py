@@ -3,6 +3,8 @@
 import pytest
 
 from autoglm_gateway.queueing import Order, Policy, TaskType, Tier, TierPolicy, WaitingLine, Wish
+from autoglm_gateway.queueing.orders import FairLane
+from autoglm_gateway.queueing.ticket import Ticket
 
 LATER = 1e9
 SHORTEST = Policy(order=Order.SHORTEST_REMAINING, ageing=10.0)
@@ -94,9 +96,21 @@ def test_a_long_query_is_overtaken_only_by_what_comes_within_its_length_over_the
     assert served(queue, now=11) == ["in time", "long", "too late"]
 
 
-def test_a_jump_overtakes_what_came_earlier_by_less() -> None:
-    queue = line(SHORTEST, a=wish(0.0, tokens=10), b=wish(5.0, tokens=10, jump=5.1), c=wish(5.0, tokens=10, jump=4.9))
+@pytest.mark.parametrize("policy", [SHORTEST, Policy()])
+def test_a_jump_overtakes_what_came_earlier_by_less(policy: Policy) -> None:
+    queue = line(policy, a=wish(0.0, tokens=10), b=wish(5.0, tokens=10, jump=5.1), c=wish(5.0, tokens=10, jump=4.9))
     assert served(queue) == ["b", "a", "c"]
+
+
+def test_a_jump_keeps_its_place_when_predictions_are_not_trusted_any_more() -> None:
+    queue = line(SHORTEST, a=wish(0.0, tokens=10), b=wish(5.0, tokens=10, jump=60))
+    queue.serve_by(Policy(order=Order.ARRIVAL))
+    assert served(queue) == ["b", "a"]
+
+
+def test_by_arrival_the_length_says_nothing() -> None:
+    queue = line(long=wish(0.0, tokens=900), short=wish(0.1, tokens=1))
+    assert served(queue) == ["long", "short"]
 
 
 def test_tenants_take_turns_by_the_work_they_were_given() -> None:
@@ -122,6 +136,37 @@ def test_a_tenant_that_was_away_has_saved_nothing() -> None:
         queue.join(f"away{number}", wish(tenant="away", tokens=100))
     turns = served(queue, most=10)
     assert 4 <= sum(item.startswith("away") for item in turns) <= 6
+
+
+def test_a_newcomer_starts_beside_who_stopped_waiting_last() -> None:
+    queue: WaitingLine[str] = WaitingLine(FAIR)
+    queue.join("old", wish(tenant="old", tokens=10_000))
+    assert served(queue) == ["old"]
+    for number in range(4):
+        queue.join(f"new{number}", wish(tenant="new", tokens=100))
+        queue.join(f"old{number}", wish(tenant="old", tokens=100))
+    turns = served(queue, most=4)
+    assert sum(item.startswith("old") for item in turns) == 2, "nobody is owed what others had before"
+
+
+def test_a_flood_of_corrections_takes_no_memory() -> None:
+    queue = line(FAIR, a=wish(tenant="a", tokens=10), b=wish(tenant="b", tokens=10))
+    for number in range(2_000):
+        queue.charge(wish(tenant="b"), 5 if number % 2 else -5)
+    place = queue._lanes[Tier.NORMAL]
+    assert isinstance(place, FairLane)
+    assert len(place._heap) <= 65
+    assert served(queue) == ["a", "b"]
+
+
+def test_tenants_without_number_are_forgotten_and_those_who_wait_are_not() -> None:
+    place: FairLane[str] = FairLane()
+    place.push(Ticket("x", wish(tenant="waits"), 1, Tier.NORMAL))
+    for number in range(12_000):
+        place.charge(f"t{number}", 1.0)
+    assert len(place._work) <= 10_000
+    assert "waits" in place._work
+    assert place.peek() is not None
 
 
 def test_a_correction_after_the_fact_costs_the_tenant_its_turn() -> None:

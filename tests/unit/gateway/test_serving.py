@@ -38,12 +38,23 @@ def test_the_longest_wait_counts_promotions(tier: Tier, seconds: int) -> None:
     assert weighted.longest_wait(tier) == waits.of(tier), "task types are not promoted"
 
 
+@pytest.mark.parametrize(
+    ("percent", "slots", "kept"),
+    [(10, 40, 4), (10, 19, 1), (10, 9, 1), (10, 4, 1), (10, 3, 0), (50, 3, 1), (50, 1, 0), (0, 40, 0), (10, 0, 0)],
+)
+def test_a_reserve_is_a_whole_slot_where_that_is_a_quarter_of_the_pool_at_most(
+    percent: int, slots: int, kept: int
+) -> None:
+    reserve = Reserve(percent)
+    reserve.saw_urgent(now=0)
+    assert reserve.slots(slots, now=1) == kept
+
+
 def test_slots_are_reserved_only_where_urgent_queries_come() -> None:
     reserve = Reserve(10)
     assert reserve.slots(40, now=0) == 0
     reserve.saw_urgent(now=0)
-    assert (reserve.slots(40, now=1), reserve.slots(9, now=1)) == (4, 0)
-    assert reserve.slots(40, now=600) == 0
+    assert (reserve.slots(40, now=599), reserve.slots(40, now=600)) == (4, 0)
 
 
 def test_the_reserve_serves_urgent_and_nobody_else() -> None:
