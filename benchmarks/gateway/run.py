@@ -1,15 +1,17 @@
-"""CPU time per query of the gateway and of a plain aiohttp proxy, side by side on this machine.
+"""What a query costs at our gateway and at its peers, side by side under the same load in one run.
 
-    python benchmarks/gateway/run.py [--queries N] [--streams N] [--rounds N] [--out FILE]
+    python benchmarks/gateway/run.py [--rounds N] [--only NAME ...] [--quick] [--out FILE]
 
-Each is one process in front of the same two replicas that answer at once; the same closed-loop client asks both, in
-turns, round after round, and the round with the least CPU time counts (neighbours only ever add to it). CPU time of
-the process (user and system) is the dependable figure on a shared machine; rates and latencies depend on who else
-runs. Prints a table and writes a JSON record.
+Each is one process in front of the same two replicas, which answer at once. The gateway runs with all it has: API keys
+and limits, classification, the in-process cache (every query is looked up and none is found), queue, metrics. The peers
+relay, and do nothing of that. The same closed loop of 16 connections asks all of them in turns, round after round; the
+round with the least CPU time counts, as neighbours only ever add to it. CPU time (user and system, of the process with
+all its children and threads) is the dependable figure on a shared machine; rates and latencies depend on who else runs.
+
+Added latency is what a target takes longer than the replica itself, at half of the target's own highest rate.
 """
 
 import argparse
-import asyncio
 import json
 import os
 import platform
@@ -20,143 +22,149 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 import psutil
 import uvloop
+from load import Run, ask_all, chat, hold_open
+from targets import TARGETS, Target, UnavailableError, install, running
+from upstream import CHUNKS
 
-from autoglm_transport.client import UpstreamPool
-
-HERE: Final = Path(__file__).resolve().parent
-HOST: Final = "127.0.0.1"
 CONNECTIONS: Final = 16
-CHUNKS: Final = 64
-PROMPT: Final = (
-    "Shop list: white table 47 euros, 78 left, 5 days; black bottle 59 euros, 88 left, 5 days; white chair 32 euros, "
-    "26 left, 4 days. i want to buy 4 tables and get a discount of 50 percent. what is the total? Thanks."
-)
-CONFIG: Final = {
-    "deployment": "shop-assistant",
-    "namespace": "bench",
-    "pools": [
-        {"name": "light", "serves": "Simple", "modelName": "glm-light", "concurrencyPerReplica": 64},
-        {"name": "large", "serves": "Complex", "modelName": "glm-large", "concurrencyPerReplica": 64},
-    ],
-    "routing": {"overrideHeader": "X-AutoGLM-Class"},
-    "maxBodyBytes": 4194304,
-}
-PACKAGES: Final = ("uvloop", "httptools", "orjson", "aiohttp", "prometheus-client")
+STREAM_CONNECTIONS: Final = 32
+SIZES: Final = {"0.3 KB": 300, "4 KB": 4_000, "64 KB": 60_000}  # the JSON around it makes the last one 64 KB at most
+HELD: Final = 1000
+MIB: Final = 1 << 20
+PACKAGES: Final = ("uvloop", "httptools", "orjson")
+
+
+@dataclass
+class Figures:
+    """One target: CPU-us per query by payload and per chunk, queries per second, MiB, milliseconds."""
+
+    version: str = ""
+    query_us: dict[str, float] = field(default_factory=dict)
+    per_second: float = 0.0
+    chunk_us: float = 0.0
+    held_mib: float = 0.0
+    added_p50_ms: float = 0.0
+    added_p99_ms: float = 0.0
 
 
 @dataclass(frozen=True)
-class Figures:
-    """One measurement: microseconds of the process's CPU per unit, units per second, milliseconds of latency."""
+class Measured:
+    """A target that runs."""
 
-    cpu_us: float
-    per_second: float
-    p50_ms: float
-    p99_ms: float
+    target: Target
+    process: psutil.Process
+    port: int
+    figures: Figures = field(default_factory=Figures)
 
 
 @contextmanager
-def started(*command: str, pattern: str = r"^(\d+)$", stream: str = "stdout") -> Iterator[tuple[psutil.Process, int]]:
-    """Run a process that tells its port; ends it afterwards."""
-    pipes = {stream: subprocess.PIPE}
-    process = subprocess.Popen([sys.executable, *command], text=True, **pipes)  # type: ignore[call-overload]
+def replica() -> Iterator[int]:
+    """Run a replica; gives its port."""
+    command = [sys.executable, str(Path(__file__).with_name("upstream.py"))]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
-        line = getattr(process, stream).readline()
-        found = re.search(pattern, line)
-        if found is None:
-            raise RuntimeError(f"{command} said {line!r} instead of its port")
-        yield psutil.Process(process.pid), int(found[1])
+        if process.stdout is None:
+            raise RuntimeError("a pipe was asked for")
+        yield int(process.stdout.readline())
     finally:
         process.terminate()
         process.wait()
 
 
-def gateway_command(ports: list[int], directory: Path) -> list[str]:
-    """Return the command line of the gateway in front of these replicas."""
-    config = directory / "gateway.json"
-    config.write_text(json.dumps(CONFIG))
-    endpoints = f"{HOST}:{ports[0]}=light,{HOST}:{ports[1]}=large"
-    ports_of_own = ["--host", HOST, "--port", "0", "--admin-port", "0"]
-    return ["-m", "autoglm_gateway", *ports_of_own, "--config", str(config), "--endpoints", endpoints]
-
-
-async def ask(client: UpstreamPool, port: int, body: bytes) -> float:
-    """Ask once; returns the seconds until the last byte."""
-    began = time.perf_counter()
-    async with await client.request(HOST, port, "POST", "/v1/chat/completions", (), body) as response:
-        text = await response.read(10_000_000)
-    if response.status != 200 or not text:
-        raise RuntimeError(f"answered {response.status}: {text[:200]!r}")
-    return time.perf_counter() - began
-
-
-async def load(port: int, body: bytes, count: int) -> list[float]:
-    """Ask `count` times over a fixed number of connections; returns all latencies in seconds."""
-    client = UpstreamPool()
-
-    async def worker(share: int) -> list[float]:
-        return [await ask(client, port, body) for _ in range(share)]
-
-    shares = await asyncio.gather(*(worker(count // CONNECTIONS) for _ in range(CONNECTIONS)))
-    await client.close()
-    return [seconds for share in shares for seconds in share]
-
-
 def cpu_seconds(process: psutil.Process) -> float:
-    """Return user and system time of a process."""
-    times = process.cpu_times()
-    return float(times.user + times.system)
+    """Return the CPU time of a process, its children and all their threads."""
+    total = 0.0
+    for one in [process, *process.children(recursive=True)]:
+        threads = list(Path(f"/proc/{one.pid}/task").glob("*/schedstat"))
+        if threads:  # nanoseconds; the other source counts in hundredths of a second
+            total += sum(int(path.read_text().split()[0]) for path in threads) / 1e9
+        else:
+            times = one.cpu_times()
+            total += float(times.user + times.system)
+    return total
 
 
-async def measure(process: psutil.Process, port: int, body: bytes, count: int, units: int) -> Figures:
-    """Measure one round; `units` are the things counted per query (1, or the chunks of a stream)."""
-    before, began = cpu_seconds(process), time.perf_counter()
-    latencies = sorted(await load(port, body, count))
-    wall, used = time.perf_counter() - began, cpu_seconds(process) - before
-    total = len(latencies) * units
-    return Figures(
-        cpu_us=used / total * 1e6,
-        per_second=total / wall,
-        p50_ms=latencies[len(latencies) // 2] * 1e3,
-        p99_ms=latencies[int(len(latencies) * 0.99)] * 1e3,
-    )
+def resident_bytes(process: psutil.Process) -> int:
+    """Return the memory of a process and its children."""
+    return sum(int(one.memory_info().rss) for one in [process, *process.children(recursive=True)])
 
 
-def chat(*, stream: bool) -> bytes:
-    """Return the body of a query."""
-    body = {"model": "shop-assistant", "messages": [{"role": "user", "content": PROMPT}], "stream": stream}
-    return json.dumps(body, separators=(",", ":")).encode()
+async def queries(one: Measured, size: int, count: int, number: int) -> tuple[float, Run]:
+    """Ask for whole answers; returns CPU-us per query and the run."""
+    requests = [chat(number + n, prompt_bytes=size) for n in range(count)]
+    before = cpu_seconds(one.process)
+    run = await ask_all(one.port, requests, min(CONNECTIONS, count))
+    return (cpu_seconds(one.process) - before) / count * 1e6, run
 
 
-def best_of(rounds: list[Figures]) -> Figures:
-    """Return the round with the least CPU time: the one that others disturbed least."""
-    return min(rounds, key=lambda one: one.cpu_us)
+async def streams(one: Measured, count: int, number: int) -> float:
+    """Ask for streams; returns CPU-us per chunk, with the streams' beginning and end in it."""
+    requests = [chat(number + n, stream=True) for n in range(count)]
+    before = cpu_seconds(one.process)
+    await ask_all(one.port, requests, min(STREAM_CONNECTIONS, count))
+    return (cpu_seconds(one.process) - before) / (count * CHUNKS) * 1e6
 
 
-async def compare(
-    targets: dict[str, tuple[psutil.Process, int]], arguments: argparse.Namespace
-) -> dict[str, dict[str, Figures]]:
+async def held(one: Measured) -> float:
+    """Return the MiB that 1,000 open streams take."""
+    before = resident_bytes(one.process)
+    writers = await hold_open(one.port, HELD)
+    taken = resident_bytes(one.process) - before
+    for writer in writers:
+        writer.transport.abort()
+    return taken / MIB
+
+
+def _at(run: Run, share: float) -> float:
+    return sorted(run.latencies)[int(len(run.latencies) * share)] * 1e3
+
+
+async def added(one: Measured, direct: int, count: int, number: int) -> tuple[float, float]:
+    """Return the added p50 and p99 in milliseconds at half of the target's own rate."""
+    rate = one.figures.per_second / 2
+    ours = await ask_all(one.port, [chat(number + n) for n in range(count)], 4 * CONNECTIONS, rate)
+    plain = await ask_all(direct, [chat(number + n) for n in range(count)], 4 * CONNECTIONS, rate)
+    return _at(ours, 0.5) - _at(plain, 0.5), _at(ours, 0.99) - _at(plain, 0.99)
+
+
+async def measure_round(all_: list[Measured], direct: int, arguments: argparse.Namespace, number: int) -> None:
+    """Measure everything once, target by target within each kind of load; the least of all rounds is kept."""
+    for label, size in SIZES.items():
+        for one in all_:
+            count = max(32, int(arguments.queries / one.target.slow / (1 if size < 50_000 else 4)))
+            used, run = await queries(one, size, count, number)
+            one.figures.query_us[label] = min(used, one.figures.query_us.get(label, used))
+            if label == next(iter(SIZES)):
+                one.figures.per_second = max(one.figures.per_second, count / run.seconds)
+    for one in all_:
+        used = await streams(one, max(8, arguments.streams // one.target.slow), number)
+        one.figures.chunk_us = min(used, one.figures.chunk_us or used)
+    for one in all_:
+        count = max(100, arguments.queries // one.target.slow)
+        p50, p99 = await added(one, direct, count, number)
+        one.figures.added_p50_ms = min(p50, one.figures.added_p50_ms or p50)
+        one.figures.added_p99_ms = min(p99, one.figures.added_p99_ms or p99)
+
+
+async def compare(all_: list[Measured], direct: int, arguments: argparse.Namespace) -> None:
     """Measure all targets in turns."""
-    kinds = {
-        "query": (chat(stream=False), arguments.queries, 1),
-        "chunk": (chat(stream=True), arguments.streams, CHUNKS),
-    }
-    rounds: dict[str, dict[str, list[Figures]]] = {kind: {name: [] for name in targets} for kind in kinds}
-    for name, (_, port) in targets.items():
-        await load(port, chat(stream=False), 20 * CONNECTIONS)  # connections and caches are warm, as in service
-        print(f"warmed {name}")
-    for number in range(arguments.rounds):
-        for kind, (body, count, units) in kinds.items():
-            for name, (process, port) in targets.items():
-                rounds[kind][name].append(await measure(process, port, body, count, units))
-        print(f"round {number + 1} of {arguments.rounds}")
-    return {kind: {name: best_of(list_) for name, list_ in by_name.items()} for kind, by_name in rounds.items()}
+    for one in all_:
+        await queries(one, 300, 320 if one.target.slow < 10 else 16, 0)  # connections and caches are warm
+        await streams(one, 8, 0)
+        one.figures.version = one.target.version()
+    for round_ in range(arguments.rounds):
+        await measure_round(all_, direct, arguments, (round_ + 1) * 1_000_000)
+        print(f"round {round_ + 1} of {arguments.rounds}", flush=True)
+    for one in all_:
+        one.figures.held_mib = await held(one)
 
 
 def machine() -> dict[str, object]:
@@ -164,9 +172,9 @@ def machine() -> dict[str, object]:
     cpuinfo = Path("/proc/cpuinfo")
     models = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else []
     return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": models[0] if models else platform.processor(),
         "cores": os.cpu_count(),
-        "system": platform.system(),
         "kernel": platform.release(),
         "python": platform.python_version(),
         "load_average": os.getloadavg(),
@@ -174,38 +182,82 @@ def machine() -> dict[str, object]:
     }
 
 
-def table(results: dict[str, dict[str, Figures]]) -> str:
-    """Return the results for people."""
-    lines = [f"{'':10}{'CPU us':>10}{'per s':>10}{'p50 ms':>10}{'p99 ms':>10}"]
-    for kind, by_name in results.items():
-        lines.append(f"per {kind}" + (" (the latencies are of whole streams)" if kind == "chunk" else ""))
-        for name, one in by_name.items():
-            lines.append(f"  {name:8}{one.cpu_us:10.1f}{one.per_second:10.0f}{one.p50_ms:10.2f}{one.p99_ms:10.2f}")
-        ratio = by_name["aiohttp"].cpu_us / by_name["gateway"].cpu_us
-        lines.append(f"  aiohttp needs {ratio:.1f} times the CPU of the gateway")
+_ROWS: Final = [f"CPU us, {label}" for label in SIZES] + [
+    "queries per s",
+    "CPU us per chunk",
+    "MiB per 1,000 streams",
+    "added p50 ms",
+    "added p99 ms",
+]
+
+
+def _cells(one: Figures) -> list[float]:
+    rest = [one.per_second, one.chunk_us, one.held_mib, one.added_p50_ms, one.added_p99_ms]
+    return [*(one.query_us[label] for label in SIZES), *rest]
+
+
+def table(results: dict[str, Figures], missing: dict[str, str]) -> str:
+    """Return the results as a table in Markdown, with what each peer needs for one unit of ours."""
+    names = list(results)
+    lines = ["| | " + " | ".join(f"{name} {results[name].version}".strip() for name in names) + " |"]
+    lines.append("|---" * (len(names) + 1) + "|")
+    columns = [_cells(one) for one in results.values()]
+    for place, row in enumerate(_ROWS):
+        cells = [f"{column[place]:,.0f}" if column[place] >= 1000 else f"{column[place]:.1f}" for column in columns]
+        lines.append(f"| {row} | " + " | ".join(cells) + " |")
+    if "gateway" in results:
+        ours = results["gateway"]
+        for label in SIZES:
+            ratios = [f"{one.query_us[label] / ours.query_us[label]:.2f}" for one in results.values()]
+            lines.append(f"| times the gateway's CPU, {label} | " + " | ".join(ratios) + " |")
+        ratios = [f"{one.chunk_us / ours.chunk_us:.2f}" for one in results.values()]
+        lines.append("| times the gateway's CPU, chunk | " + " | ".join(ratios) + " |")
+    lines += [f"not measured: {name}: {why}" for name, why in missing.items()]
     return "\n".join(lines)
+
+
+def parsed() -> argparse.Namespace:
+    """Return the arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--queries", type=int, default=4000)
+    parser.add_argument("--streams", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="*", choices=[one.name for one in TARGETS], help="these alone")
+    parser.add_argument("--quick", action="store_true", help="one short round, to see that it works")
+    parser.add_argument("--out", type=Path, default=Path("build/bench/gateway.json"))
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.rounds, arguments.queries, arguments.streams = 1, 1000, 32
+    return arguments
 
 
 def main() -> None:
     """Measure, print, record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--queries", type=int, default=3200)
-    parser.add_argument("--streams", type=int, default=96)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=Path("build/bench/gateway.json"))
-    arguments = parser.parse_args()
+    arguments = parsed()
+    missing: dict[str, str] = {}
+    all_: list[Measured] = []
+    began = time.monotonic()
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        ports = [stack.enter_context(started(str(HERE / "upstream.py")))[1] for _ in range(2)]
-        command = gateway_command(ports, directory)
-        gateway = stack.enter_context(started(*command, pattern=r"serving on port (\d+)", stream="stderr"))
-        peer = stack.enter_context(started(str(HERE / "peer_aiohttp.py"), *map(str, ports)))
-        results = uvloop.run(compare({"gateway": gateway, "aiohttp": peer}, arguments))
-    print(table(results))
+        ports = [stack.enter_context(replica()) for _ in range(2)]
+        for target in TARGETS:
+            if arguments.only and target.name not in arguments.only:
+                continue
+            try:
+                install(target)
+                process, port = stack.enter_context(running(target, ports, directory / target.name))
+            except UnavailableError as reason:
+                missing[target.name] = str(reason)
+                continue
+            all_.append(Measured(target, process, port))
+        uvloop.run(compare(all_, ports[0], arguments))
+    results = {one.target.name: one.figures for one in all_}
+    print(table(results, missing))
     record = {
-        "machine": machine(),
-        "settings": {"connections": CONNECTIONS, "queries": arguments.queries, "streams": arguments.streams},
-        "best": {kind: {name: asdict(one) for name, one in by.items()} for kind, by in results.items()},
+        "machine": machine() | {"measured_for_seconds": round(time.monotonic() - began)},
+        "settings": {"connections": CONNECTIONS, "queries": arguments.queries, "rounds": arguments.rounds},
+        "targets": {name: asdict(one) for name, one in results.items()},
+        "missing": missing,
     }
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(record, indent=2) + "\n")
