@@ -1,39 +1,50 @@
 """Answers in a Redis that gateways share: 5 ms per look-up at most, and queries go on without it when it fails.
 
-Own code instead of a client library: four commands on one connection, where giving up a look-up after 5 ms, which is
-an every-day event here, must neither cost the connection nor move the replies of others.
+One connection of the `redis` library. What is asked while replies are on their way goes out together afterwards, so a
+look-up among many costs less than one alone. Who stops waiting leaves its place in the line: giving up after 5 ms,
+which is an every-day event here, neither costs the connection nor moves the replies of others.
 """
 
 import asyncio
 import logging
-import ssl
-from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 from urllib.parse import unquote, urlsplit
+
+from redis.asyncio.connection import Connection, SSLConnection
+from redis.exceptions import RedisError, ResponseError
 
 from autoglm_gateway.cache.breaker import Breaker
 from autoglm_gateway.cache.entry import Entry, read, written
-from autoglm_gateway.cache.resp import Parser, ProtocolError, Reply, ReplyError, command
 
 log = logging.getLogger(__name__)
 
 _DEADLINE_SECONDS: Final = 0.005
 _CONNECT_SECONDS: Final = 2.0
+# How long replies may take before the connection is given up; look-ups stop waiting long before.
+_REPLY_SECONDS: Final = 1.0
 _PORT: Final = 6379
-_MAX_PENDING: Final = 1000
-_MAX_UNSENT_BYTES: Final = 1_048_576
-_FAILURES: Final = (TimeoutError, OSError, ReplyError, ProtocolError)
+_MAX_WAITING: Final = 1000
+_MAX_WAITING_BYTES: Final = 1_048_576
+_AT_ONCE: Final = 64
+# The end of what is read of a value. Ours are smaller; of a larger one, which somebody else wrote, no more is fetched.
+_LAST_BYTE: Final = 131_071
+_FAILURES: Final = (TimeoutError, OSError, RedisError)
+
+Word = bytes | str | int
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Which Redis; `words` are the commands of a new connection."""
+    """Which Redis, and as whom."""
 
     host: str
     port: int
     tls: bool
-    words: tuple[tuple[str, ...], ...]
+    database: int = 0
+    user: str | None = None
+    password: str | None = None
 
 
 def target_of(url: str) -> Target:
@@ -48,62 +59,27 @@ def target_of(url: str) -> Target:
     database = parts.path.strip("/")
     if database and not (database.isascii() and database.isdigit()):
         raise ValueError("the path of the Redis URL must be the number of a database")
-    who = [unquote(word) for word in (parts.username, parts.password) if word]
-    words = [("AUTH", *who)] if parts.password else []
-    words += [("SELECT", database)] if database else []
-    return Target(parts.hostname, port, parts.scheme == "rediss", tuple(words))
+    password = unquote(parts.password) if parts.password else None
+    user = unquote(parts.username) if parts.username and password else None
+    return Target(parts.hostname, port, parts.scheme == "rediss", int(database or 0), user, password)
 
 
-class _Connection(asyncio.Protocol):
-    """Commands and replies in order. Who stops waiting leaves its place in the line, so replies never move up."""
+@dataclass(slots=True)
+class _Command:
+    """What is asked, how large it is, and where its reply goes; a cancelled reply is not wanted any more."""
 
-    def __init__(self) -> None:
-        self._parser = Parser()
-        self._pending: deque[asyncio.Future[bytes | None]] = deque()
-        self._transport: asyncio.Transport | None = None
-        self.lost = False
+    words: tuple[Word, ...]
+    size: int
+    reply: "asyncio.Future[bytes | None]"
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        self._transport = cast("asyncio.Transport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        """Hand out replies; after one that cannot be read nothing on this connection is trusted."""
-        try:
-            for reply in self._parser.feed(data):
-                self._reply(reply)
-        except ProtocolError as error:
-            self.close(error)
-
-    def _reply(self, reply: Reply) -> None:
-        if not self._pending:
-            raise ProtocolError("a reply without a command")
-        _answer(self._pending.popleft(), reply)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Fail whoever waits."""
-        self.close(exc or ConnectionResetError("Redis closed the connection"))
-
-    def ask(self, *words: bytes | str | int) -> "asyncio.Future[bytes | None]":
-        """Send a command; the future has its reply. Raises OSError when the connection is lost or overloaded."""
-        if self._transport is None or self.lost:
-            raise ConnectionResetError("no connection to Redis")
-        if len(self._pending) >= _MAX_PENDING or self._transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
-            self.close(ConnectionAbortedError("Redis does not keep up"))
-            raise ConnectionAbortedError("Redis does not keep up")
-        future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-        future.add_done_callback(_look_at)
-        self._pending.append(future)
-        self._transport.write(command(*words))
-        return future
-
-    def close(self, error: Exception) -> None:
-        """Close, and fail whoever waits."""
-        self.lost = True
-        if self._transport is not None:
-            self._transport.abort()
-        while self._pending:
-            _answer(self._pending.popleft(), error)
+    def answer(self, reply: bytes | Exception | None) -> None:
+        """Hand out the reply, or what went wrong."""
+        if self.reply.done():
+            return
+        if isinstance(reply, Exception):
+            self.reply.set_exception(reply)
+        else:
+            self.reply.set_result(reply)
 
 
 class RedisStore:
@@ -115,14 +91,17 @@ class RedisStore:
         self._prefix = prefix
         self._deadline = deadline
         self._breaker = Breaker()
-        self._connection: _Connection | None = None
+        self._connection: Connection | None = None
         self._connecting: asyncio.Task[None] | None = None
+        self._line: list[_Command] = []
+        self._line_bytes = 0
+        self._talking: asyncio.Task[None] | None = None
         self.errors = 0
 
     @property
     def available(self) -> bool:
         """Whether there is a connection and the circuit breaker is closed."""
-        return self._breaker.closed and self._connection is not None and not self._connection.lost
+        return self._breaker.closed and self._connection is not None
 
     async def get(self, key: bytes, revision: str) -> Entry | None:
         """Return the answer that is kept under this key, or None, within the deadline."""
@@ -131,12 +110,12 @@ class RedisStore:
             return None
         try:
             async with asyncio.timeout(self._deadline):
-                raw = await connection.ask("GET", self._name(key, revision))
+                raw = await self._ask(connection, 0, "GETRANGE", self._name(key, revision), 0, _LAST_BYTE)
         except _FAILURES as error:
             self._failed(error)
             return None
         self._breaker.succeeded()
-        return None if raw is None else read(raw, key, self._secret)
+        return read(raw, key, self._secret) if raw else None
 
     def put(self, key: bytes, revision: str, entry: Entry, seconds: float) -> None:
         """Keep an answer for so many seconds; nobody waits for it."""
@@ -144,8 +123,9 @@ class RedisStore:
         if connection is None:
             return
         text = written(entry, key, self._secret)
+        words = ("SET", self._name(key, revision), text, "PX", max(1, int(seconds * 1000)))
         try:
-            stored = connection.ask("SET", self._name(key, revision), text, "PX", max(1, int(seconds * 1000)))
+            stored = self._ask(connection, len(text), *words)
         except OSError as error:
             self._failed(error)
             return
@@ -158,36 +138,85 @@ class RedisStore:
 
     async def close(self) -> None:
         """Close the connection."""
-        if self._connecting is not None:
-            self._connecting.cancel()
-            await asyncio.wait([self._connecting])
+        busy = [task for task in (self._connecting, self._talking) if task is not None]
+        for task in busy:
+            task.cancel()
+        if busy:
+            await asyncio.wait(busy)
         if self._connection is not None:
-            self._connection.close(ConnectionAbortedError("closed"))
+            await self._connection.disconnect(nowait=True)
+            self._connection = None
 
-    def _ready(self) -> _Connection | None:
+    def _ready(self) -> Connection | None:
         if not self._breaker.lets(asyncio.get_running_loop().time()):
             return None
-        if self._connection is None or self._connection.lost:
+        if self._connection is None:
             self.connect()
-            return None
         return self._connection
 
     async def _connect(self) -> None:
+        connection = _connection_to(self._target)
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
-                self._connection = await _connected(self._target)
+                await connection.connect()  # type: ignore[no-untyped-call]
+            self._connection = connection
             self._breaker.succeeded()
         except _FAILURES as error:
             self._failed(error)
         finally:
             self._connecting = None
+            if self._connection is not connection:
+                await connection.disconnect(nowait=True)
+
+    # --- the conversation -------------------------------------------------------------------------
+    def _ask(self, connection: Connection, size: int, *words: Word) -> "asyncio.Future[bytes | None]":
+        """Put a command into the line; the future has its reply. Raises OSError when the line is full."""
+        if len(self._line) >= _MAX_WAITING or self._line_bytes + size > _MAX_WAITING_BYTES:
+            raise BlockingIOError("Redis does not keep up")
+        command = _Command(words, size, asyncio.get_running_loop().create_future())
+        self._line.append(command)
+        self._line_bytes += size
+        if self._talking is None:
+            self._talking = asyncio.create_task(self._talk(connection))
+        return command.reply
+
+    async def _talk(self, connection: Connection) -> None:
+        """Send what is in the line and hand out the replies, until nothing is left or the connection is no good."""
+        said: list[_Command] = []
+        failure: Exception = ConnectionAbortedError("closed")
+        try:
+            while said := self._next():
+                async with asyncio.timeout(_REPLY_SECONDS):
+                    await _exchange(connection, said)
+        except _FAILURES as error:
+            failure = error
+        finally:
+            self._talking = None
+            if said:  # also when this task was cancelled: replies that are on their way are nobody's
+                self._lost(said, failure)
+                await connection.disconnect(nowait=True)
+
+    def _next(self) -> list[_Command]:
+        """Take from the line what goes out together, without what nobody waits for any more."""
+        taken, self._line = self._line[:_AT_ONCE], self._line[_AT_ONCE:]
+        self._line_bytes -= sum(command.size for command in taken)
+        wanted = [command for command in taken if not command.reply.done()]
+        return wanted if wanted or not self._line else self._next()
+
+    def _lost(self, said: list[_Command], failure: Exception) -> None:
+        self._connection = None
+        for command in (*said, *self._line):
+            command.answer(failure)
+        self._line.clear()
+        self._line_bytes = 0
 
     def _failed(self, error: Exception) -> None:
         self.errors += 1
         was_closed = self._breaker.closed
         self._breaker.failed(asyncio.get_running_loop().time())
         if was_closed and not self._breaker.closed:
-            log.warning("Redis is left alone for a while: %s %s", type(error).__name__, error)
+            # Not the text: a server's error may quote what we sent.
+            log.warning("Redis is left alone for a while: %s", type(error).__name__)
 
     def _stored(self, stored: "asyncio.Future[bytes | None]") -> None:
         if not stored.cancelled() and stored.exception() is not None:
@@ -197,30 +226,27 @@ class RedisStore:
         return f"{self._prefix}{revision}:{key.hex()}"
 
 
-async def _connected(target: Target) -> _Connection:
-    """Return a connection that was let in and is in its database; nobody else may use it before."""
-    secure = ssl.create_default_context() if target.tls else None
-    loop = asyncio.get_running_loop()
-    _, connection = await loop.create_connection(_Connection, target.host, target.port, ssl=secure)
-    try:
-        for words in target.words:
-            await connection.ask(*words)
-    except BaseException as error:
-        connection.close(ConnectionAbortedError(f"not let in: {error}"))
-        raise
-    return connection
+def _connection_to(target: Target) -> Connection:
+    """Return a connection that is not open yet; timeouts are ours, because the library's cost a timer per command."""
+    kind = SSLConnection if target.tls else Connection
+    return kind(
+        host=target.host,
+        port=target.port,
+        db=target.database,
+        username=target.user,
+        password=target.password,
+        protocol=2,
+        socket_timeout=None,
+        driver_info=None,
+    )
 
 
-def _answer(future: "asyncio.Future[bytes | None]", reply: Reply) -> None:
-    if future.done():
-        return
-    if isinstance(reply, Exception):
-        future.set_exception(reply)
-    else:
-        future.set_result(reply)
-
-
-def _look_at(future: "asyncio.Future[bytes | None]") -> None:
-    """Look at an exception that nobody may wait for, or asyncio would log it."""
-    if not future.cancelled():
-        future.exception()
+async def _exchange(connection: Connection, said: Sequence[_Command]) -> None:
+    """Send commands and hand out their replies; raises when the connection is of no use any more."""
+    packed = connection.pack_commands([command.words for command in said])
+    await connection.send_packed_command(packed, check_health=False)
+    for command in said:
+        try:
+            command.answer(await connection.read_response(disable_decoding=True))
+        except ResponseError as refused:  # of this command alone
+            command.answer(refused)

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from kubernetes.aio import client
 
@@ -147,6 +148,78 @@ async def test_a_cancelled_look_up_does_not_shift_the_answers_of_others() -> Non
         assert await store.get(b"other", "r1") is None
         assert await store.get(b"k", "r1") == ENTRY
         await store.close()
+
+
+@asynccontextmanager
+async def open_store(server: RedisServer, deadline: float = 2.0) -> AsyncIterator[RedisStore]:
+    store = RedisStore(target_of(server.url), SECRET, "t:", deadline=deadline)
+    store.connect()
+    await eventually(lambda: store.available)
+    yield store
+    await store.close()
+
+
+async def test_many_look_ups_at_once_share_a_connection_and_each_gets_its_own_answer() -> None:
+    async with redis_server() as server, open_store(server) as store:
+        entries = {b"%d" % number: replace(ENTRY, body=b"answer %d" % number) for number in range(0, 200, 2)}
+        for key, entry in entries.items():
+            store.put(key, "r1", entry, 60)
+        keys = [b"%d" % number for number in range(200)]
+        found = await asyncio.gather(*(store.get(key, "r1") for key in keys))
+        assert found == [entries.get(key) for key in keys]
+        clients = await server.ask("CLIENT", "LIST")
+        assert sum(" db=1 " in line and "cmd=client" not in line for line in clients.splitlines()) == 1
+
+
+async def test_some_that_give_up_move_nobody_elses_answer() -> None:
+    async with redis_server() as server, open_store(server) as store:
+        for number in range(50):
+            store.put(b"%d" % number, "r1", replace(ENTRY, body=b"answer %d" % number), 60)
+        asked = [asyncio.create_task(store.get(b"%d" % number, "r1")) for number in range(50)]
+        await asyncio.sleep(0)
+        for one in asked[::3]:
+            one.cancel()
+        kept = [(number, await one) for number, one in enumerate(asked) if number % 3]
+        assert all(entry is not None and entry.body == b"answer %d" % number for number, entry in kept)
+        assert store.available
+
+
+async def test_of_a_huge_foreign_value_little_is_fetched() -> None:
+    async with redis_server() as server, open_store(server) as store:
+        await server.ask("SETRANGE", "t:r1:" + b"k".hex(), "50000000", "x")
+        before = await sent_by(server)
+        assert await store.get(b"k", "r1") is None
+        assert await sent_by(server) - before < 1_000_000
+        assert (store.available, store.errors) == (True, 0)
+
+
+async def sent_by(server: RedisServer) -> int:
+    stats = dict(line.split(":") for line in (await server.ask("INFO", "stats")).split() if ":" in line)
+    return int(stats["total_net_output_bytes"])
+
+
+async def test_what_redis_does_not_take_in_time_is_dropped_and_bounded() -> None:
+    async with redis_server() as server, open_store(server, deadline=0.005) as store:
+        server.freeze()
+        large = replace(ENTRY, body=b"x" * 60_000)
+        for number in range(100):
+            store.put(b"%d" % number, "r1", large, 60)
+        assert store._line_bytes <= 1_048_576
+        assert store.errors >= 100 - 1_048_576 // 60_000
+        server.thaw()
+
+
+async def test_a_connection_that_is_lost_with_questions_open_fails_them_and_is_made_anew() -> None:
+    async with redis_server() as server, open_store(server) as store:
+        store.put(b"k", "r1", ENTRY, 60)
+        await seen(store, ENTRY)
+        server.freeze()
+        asked = [asyncio.create_task(store.get(b"k", "r1")) for _ in range(3)]
+        await asyncio.wait(asked)  # given up after a second, which is before this test's deadline
+        assert [one.result() for one in asked] == [None] * 3
+        assert not store.available
+        server.thaw()
+        await seen(store, ENTRY, seconds=10)
 
 
 async def test_a_wrong_password_is_an_error_and_no_crash() -> None:

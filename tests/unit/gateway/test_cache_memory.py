@@ -3,8 +3,7 @@ import pytest
 from autoglm_gateway.cache.breaker import Breaker
 from autoglm_gateway.cache.entry import Entry
 from autoglm_gateway.cache.memory import Memory, Sightings
-from autoglm_gateway.cache.redis_store import target_of
-from autoglm_gateway.cache.resp import Parser, ProtocolError, ReplyError, command
+from autoglm_gateway.cache.redis_store import Target, target_of
 
 
 def entry(size: int = 400, at: float = 0.0) -> Entry:
@@ -77,35 +76,12 @@ def test_the_breaker_counts_failures_in_a_row_and_its_pause_is_bounded() -> None
     assert breaker.lets(now + 30)
 
 
-def test_replies_are_cut_out_of_any_pieces() -> None:
-    stream = b"+OK\r\n$5\r\na\r\nbc\r\n$-1\r\n:7\r\n-OOM used 'secret'\r\n$0\r\n\r\n"
-    for size in (1, 3, len(stream)):
-        parser = Parser()
-        pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
-        got = [reply for piece in pieces for reply in parser.feed(piece)]
-        assert got[:4] == [b"OK", b"a\r\nbc", None, b"7"]
-        assert isinstance(got[4], ReplyError)
-        assert (str(got[4]), got[5]) == ("OOM", b"")
-
-
-@pytest.mark.parametrize(
-    "data", [b"*1\r\n", b"HTTP/1.1 400\r\n", b"$9999999\r\n", b"$x\r\n", b"$1\r\nabc", b"+" + b"a" * 2000]
-)
-def test_what_is_no_reply_is_refused(data: bytes) -> None:
-    with pytest.raises(ProtocolError):
-        list(Parser().feed(data))
-
-
-def test_commands_are_framed_by_bytes() -> None:
-    assert command("SET", "ü", b"\r\n", 7) == b"*4\r\n$3\r\nSET\r\n$2\r\n\xc3\xbc\r\n$2\r\n\r\n\r\n$1\r\n7\r\n"
-
-
 def test_a_redis_url_is_taken_apart() -> None:
     found = target_of("rediss://me:p%40ss@cache.shop:7000/2\n")
     assert (found.host, found.port, found.tls) == ("cache.shop", 7000, True)
-    assert found.words == (("AUTH", "me", "p@ss"), ("SELECT", "2"))
-    assert target_of("redis://:pw@h").words == (("AUTH", "pw"),)
-    assert target_of("redis://h").port == 6379
+    assert (found.user, found.password, found.database) == ("me", "p@ss", 2)
+    assert target_of("redis://:pw@h") == Target("h", 6379, tls=False, password="pw")
+    assert target_of("redis://me@h") == Target("h", 6379, tls=False), "a user without a password is nobody"
 
 
 @pytest.mark.parametrize(
