@@ -92,7 +92,7 @@ def _deadline(header: str | None, now: float) -> float | None:
 
 def _asked(question: Asked, prompt_tokens: int, tenant: str) -> predict.Asked:
     template = f"{hash(question.system)} {question.text[:_TEMPLATE_CHARS]}"
-    return predict.Asked(tenant, template, prompt_tokens, question.max_tokens)
+    return predict.Asked(tenant, template, prompt_tokens, question.max_tokens, question.text)
 
 
 def _predicted(request: Request, pool: Pool, question: Asked | None, asked: predict.Asked | None) -> int:

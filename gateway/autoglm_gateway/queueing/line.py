@@ -95,9 +95,12 @@ class WaitingLine(Generic[Item]):
 
     def next(self, now: float, *, urgent_only: bool = False) -> Item | None:
         """Serve the next item whose deadline has not passed; None when there is none."""
-        for name in self._names():
-            self._set_aside_late(name, now)
         waiting = self._names()
+        late = len(self._late)
+        for name in waiting:
+            self._set_aside_late(name, now)
+        if len(self._late) > late:
+            waiting = self._names()
         if urgent_only:
             waiting = [name for name in waiting if name in self._urgent_lanes]
         if not waiting:

@@ -2,14 +2,14 @@
 
 A ladder; the first rung that knows something counts:
 
-| rung      | what it knows                                                                    |
-|-----------|----------------------------------------------------------------------------------|
-| template  | mean of earlier answers to prompts that begin alike (same tenant, first words)   |
-| tenant    | mean of the tenant's earlier answers, corrected by the prompt's length           |
-| everybody | mean of all earlier answers, corrected by the prompt's length                    |
+| rung      | what it knows                                                                       |
+|-----------|-------------------------------------------------------------------------------------|
+| template  | median of the last answers to prompts that begin alike (same tenant, first words)   |
+| words     | the line of `lexicon`: the question's words, its tenant, the prompt's length        |
+| tenant    | median of the tenant's last answers, until enough was answered for the words        |
+| everybody | median of all last answers                                                          |
 
-and never more than the requested `max_tokens`. Means forget (weight 1/16 for a new answer). The correction is a line
-through (log prompt tokens, answer tokens), learned online by recursive least squares with forgetting.
+and never more than the requested `max_tokens`. Medians are of the last 32 answers at most.
 
 Predictions are judged as they come true: the rank correlation (Kendall's tau-b) over the last answers tells whether an
 order by them means anything. Below `TRUSTED_TAU` the queue had better keep to arrival (`trusted`).
@@ -20,53 +20,34 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+from autoglm_gateway.queueing.lexicon import Clue, Lexicon
+
 TRUSTED_TAU: Final = 0.2
 _JUDGED: Final = 64
 _ENOUGH: Final = 32
 _EVERY: Final = 64  # 64 answers are 2,016 pairs: half a millisecond
-_SHARE: Final = 1 / 16
+_LAST: Final = 32
 _KNOWN: Final = 4
+_KNOWN_WORDS: Final = 32
 _MAX_KEYS: Final = 4096
-_FORGET: Final = 0.995
 _Key = TypeVar("_Key")
 
 
 @dataclass(slots=True)
-class _Mean:
-    value: float = 0.0
-    count: int = 0
+class _Recent:
+    """The last answers of one kind; `middle` is their median."""
 
-    def saw(self, value: float) -> None:
-        self.count += 1
-        self.value += (value - self.value) * max(1 / self.count, _SHARE)
+    middle: float = 0.0
+    lengths: deque[int] = field(default_factory=lambda: deque(maxlen=_LAST))
 
-
-@dataclass(slots=True)
-class _Line:
-    """answer = a + b * x by weighted least squares; old answers fade."""
-
-    weight: float = 0.0
-    x: float = 0.0
-    y: float = 0.0
-    xx: float = 0.0
-    xy: float = 0.0
-
-    def saw(self, x: float, y: float) -> None:
-        self.weight = self.weight * _FORGET + 1
-        self.x = self.x * _FORGET + x
-        self.y = self.y * _FORGET + y
-        self.xx = self.xx * _FORGET + x * x
-        self.xy = self.xy * _FORGET + x * y
+    def saw(self, tokens: int) -> None:
+        self.lengths.append(tokens)
+        ordered = sorted(self.lengths)
+        self.middle = float(ordered[len(ordered) // 2])
 
     @property
-    def slope(self) -> float:
-        spread = self.weight * self.xx - self.x * self.x
-        return 0.0 if spread <= 1e-9 * self.weight else (self.weight * self.xy - self.x * self.y) / spread
-
-    def at(self, x: float) -> float:
-        if not self.weight:
-            return 0.0
-        return self.y / self.weight + self.slope * (x - self.x / self.weight)
+    def known(self) -> bool:
+        return len(self.lengths) >= _KNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +59,8 @@ class Asked:
     prompt_tokens: int
     max_tokens: int = 0
     """0: none was requested."""
+    text: str = ""
+    """The last question."""
 
 
 @dataclass(slots=True)
@@ -85,10 +68,10 @@ class Predictor:
     """Learns lengths of answers of one pool; `unknown` tokens are predicted until anything is known."""
 
     unknown: float = 128.0
-    _templates: OrderedDict[tuple[str, str], _Mean] = field(default_factory=OrderedDict)
-    _tenants: OrderedDict[str, _Mean] = field(default_factory=OrderedDict)
-    _all: _Mean = field(default_factory=_Mean)
-    _line: _Line = field(default_factory=_Line)
+    _templates: OrderedDict[tuple[str, str], _Recent] = field(default_factory=OrderedDict)
+    _tenants: OrderedDict[str, _Recent] = field(default_factory=OrderedDict)
+    _all: _Recent = field(default_factory=_Recent)
+    _lexicon: Lexicon = field(default_factory=Lexicon)
     _judged: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_JUDGED))
     _since: int = 0
     tau: float = 1.0
@@ -105,10 +88,10 @@ class Predictor:
 
     def saw(self, asked: Asked, predicted: float, tokens: int) -> None:
         """Learn from a whole answer; one that was cut off by the client or a failure teaches nothing."""
-        _mean_of(self._templates, (asked.tenant, asked.template)).saw(tokens)
-        _mean_of(self._tenants, asked.tenant).saw(tokens)
+        _recent_of(self._templates, (asked.tenant, asked.template)).saw(tokens)
+        _recent_of(self._tenants, asked.tenant).saw(tokens)
         self._all.saw(tokens)
-        self._line.saw(_log(asked), tokens)
+        self._lexicon.saw(self._clue(asked), tokens)
         self._judged.append((predicted, tokens))
         self._since += 1
         if len(self._judged) >= _ENOUGH and self._since >= _EVERY:
@@ -117,30 +100,28 @@ class Predictor:
 
     def _guess(self, asked: Asked) -> float:
         template = self._templates.get((asked.tenant, asked.template))
-        if template is not None and template.count >= _KNOWN:
-            return template.value
-        if self._all.count < _KNOWN:
-            return self.unknown
-        usual = self._line.at(_log(asked))
+        if template is not None and template.known:
+            return template.middle
+        if len(self._all.lengths) >= _KNOWN_WORDS:
+            return self._lexicon.predict(self._clue(asked))
         tenant = self._tenants.get(asked.tenant)
-        if tenant is None or tenant.count < _KNOWN or self._all.value <= 0:
-            return usual
-        return usual * tenant.value / self._all.value
+        if tenant is not None and tenant.known:
+            return tenant.middle
+        return self._all.middle if self._all.known else self.unknown
+
+    def _clue(self, asked: Asked) -> Clue:
+        return self._lexicon.clue(asked.text, asked.tenant, asked.prompt_tokens)
 
 
-def _log(asked: Asked) -> float:
-    return math.log1p(asked.prompt_tokens)
-
-
-def _mean_of(means: "OrderedDict[_Key, _Mean]", key: _Key) -> _Mean:
-    mean = means.get(key)
-    if mean is None:
-        mean = means[key] = _Mean()
-        if len(means) > _MAX_KEYS:
-            means.popitem(last=False)
+def _recent_of(kinds: "OrderedDict[_Key, _Recent]", key: _Key) -> _Recent:
+    recent = kinds.get(key)
+    if recent is None:
+        recent = kinds[key] = _Recent()
+        if len(kinds) > _MAX_KEYS:
+            kinds.popitem(last=False)
     else:
-        means.move_to_end(key)
-    return mean
+        kinds.move_to_end(key)
+    return recent
 
 
 def kendall_tau(pairs: list[tuple[float, float]]) -> float:

@@ -33,7 +33,7 @@ def test_a_template_of_another_tenant_says_nothing() -> None:
 
 
 def test_longer_prompts_with_longer_answers_are_learned() -> None:
-    answers = [(asked(template=str(size), prompt=size), 10 * size) for size in (10, 20, 40, 80, 160) for _ in range(3)]
+    answers = [(asked(template=str(size), prompt=size), 10 * size) for size in (10, 20, 40, 80, 160) for _ in range(8)]
     predictor = taught(*answers)
     short, long = (predictor.predict(asked(template="new", prompt=size)) for size in (15, 150))
     assert short < long
@@ -44,6 +44,36 @@ def test_a_tenant_with_long_answers_is_known() -> None:
         *[(asked("brief", str(n)), 10) for n in range(20)], *[(asked("wordy", str(n)), 400) for n in range(20)]
     )
     assert predictor.predict(asked("wordy", "new")) > 3 * predictor.predict(asked("brief", "new"))
+
+
+def test_one_odd_answer_does_not_move_a_template() -> None:
+    predictor = taught(*[(asked(template="list"), 50)] * 9, (asked(template="list"), 4000))
+    assert predictor.predict(asked(template="list")) == 50
+
+
+def test_only_the_last_answers_of_a_template_count() -> None:
+    predictor = taught(*[(asked(template="list"), 500)] * 40, *[(asked(template="list"), 20)] * 20)
+    assert predictor.predict(asked(template="list")) == 20
+
+
+def test_before_the_words_are_known_a_tenant_counts_then_everybody() -> None:
+    predictor = taught(*[(asked("brief", str(n)), 10) for n in range(5)], *[(asked("wordy", "x"), 400)] * 6)
+    assert predictor.predict(asked("brief", "new")) == 10
+    assert predictor.predict(asked("nobody", "new")) == 400
+
+
+def test_a_question_on_a_new_subject_is_known_by_its_words() -> None:
+    predictor = Predictor()
+    for number in range(40):
+        for start, tokens in (("Write an essay about", 600), ("Yes or no: is there", 3)):
+            question = Asked("t", f"{number}{start}", 12, text=f"{start} subject{number}")
+            predictor.saw(question, predictor.predict(question), tokens)
+    essay, word = (
+        predictor.predict(Asked("t", "new", 12, text=f"{start} harbours"))
+        for start in ("Write an essay about", "Yes or no: is there")
+    )
+    assert essay > 10 * word
+    assert predictor.predict(Asked("t", "new", 12, 5, "Write an essay about harbours")) == 5
 
 
 def test_predictions_that_rank_nothing_are_not_trusted() -> None:
