@@ -5,11 +5,12 @@ from typing import Annotated
 from pydantic import Field
 
 from autoglm_api.cache import Cache
+from autoglm_api.gateway import AccessLog, Tls
 from autoglm_api.keys import Auth
 from autoglm_api.queue import Queue
 from autoglm_api.routing import QueryClass, Routing
 from autoglm_api.schema import Model
-from autoglm_api.spec import Backend, Batching
+from autoglm_api.spec import Backend, Batching, ModelKind
 
 
 class EngineSpec(Model):
@@ -21,6 +22,7 @@ class EngineSpec(Model):
     revision: str
     serves: QueryClass
     model_name: str
+    model_kind: ModelKind = ModelKind.GENERATIVE
     model_path: Annotated[str, Field(description="Directory of the artefact inside the container.")]
     backend: Backend
     gpus: Annotated[int, Field(ge=0)] = 0
@@ -54,6 +56,8 @@ class GatewayConfig(Model):
     queue: Queue = Queue()
     auth: Auth = Auth()
     cache: Cache | None = None
+    tls: Tls | None = None
+    access_log: AccessLog = AccessLog.OFF
     max_body_bytes: Annotated[int, Field(ge=1)]
 
 

@@ -13,6 +13,7 @@ class Backend(StrEnum):
 
     ONNX_RUNTIME = "ONNXRuntime"
     TENSORRT_LLM = "TensorRTLLM"
+    TENSORRT = "TensorRT"
 
 
 class EngineMemory(Model):
@@ -94,7 +95,10 @@ class Engine(Model):
 
     backend: Annotated[
         Backend,
-        Field(description="ONNXRuntime runs the CPU engine (gpusPerReplica 0); TensorRTLLM runs on GPUs."),
+        Field(
+            description="ONNXRuntime runs the CPU engine (gpusPerReplica 0). On GPUs TensorRTLLM runs Generative models "
+            "and TensorRT runs Embedding models."
+        ),
     ] = Backend.ONNX_RUNTIME
     gpus_per_replica: Annotated[
         int, Field(ge=0, le=16, description="GPUs of one replica; 0 selects the CPU engine.")

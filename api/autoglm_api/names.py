@@ -62,17 +62,23 @@ FIELD_MANAGER_STATE: Final = "autoglm-operator-state"
 
 # --- Ports --------------------------------------------------------------------------------------
 GATEWAY_PORT: Final = 8080
+GATEWAY_TLS_PORT: Final = 8443  # instead of the other one: nothing answers in clear text where TLS is wanted
 GATEWAY_ADMIN_PORT: Final = 9090
 WORKER_PORT: Final = 8000
 WORKER_GRPC_PORT: Final = 8001
 WORKER_ADMIN_PORT: Final = 9091
 OPERATOR_ADMIN_PORT: Final = 9092
+GATEWAY_PROBE_PORT: Final = 9093
 TRITON_HTTP_PORT: Final = 18000
 TRITON_GRPC_PORT: Final = 18001
 TRITON_METRICS_PORT: Final = 18002
 SERVICE_PORT: Final = 80
+SERVICE_TLS_PORT: Final = 443
 PORT_NAME_HTTP: Final = "http"
+PORT_NAME_HTTPS: Final = "https"
+PORT_NAME_GRPC: Final = "grpc"
 PORT_NAME_ADMIN: Final = "admin"
+PORT_NAME_PROBES: Final = "probes"
 
 # --- HTTP headers (always compared in lower case) ------------------------------------------------
 HEADER_REQUEST_ID: Final = "x-request-id"
@@ -136,6 +142,9 @@ METRIC_GATEWAY_QUEUED_TIER: Final = "autoglm_gateway_queued_by_tier"  # [pool, t
 METRIC_GATEWAY_PROMOTIONS: Final = "autoglm_gateway_promotions_total"  # [pool] waited long, moved up a tier
 METRIC_GATEWAY_LIMITED: Final = "autoglm_gateway_limited_total"  # [limit] refused by a limit of the caller's key
 METRIC_GATEWAY_KEY_PROBLEMS: Final = "autoglm_gateway_key_problems"  # gauge: entries of the keys' Secret not in use
+METRIC_GATEWAY_CERTIFICATE_BROKEN: Final = "autoglm_gateway_certificate_broken"  # 1: the Secret's is not in use
+METRIC_GATEWAY_CERTIFICATE_EXPIRY: Final = "autoglm_gateway_certificate_expiry_timestamp_seconds"  # of that in use
+METRIC_GATEWAY_ACCESS_LOG_DROPPED: Final = "autoglm_gateway_access_log_dropped_total"  # lines; stdout is too slow
 METRIC_GATEWAY_PREDICTION_TAU: Final = "autoglm_gateway_prediction_tau"  # [pool] gauge: rank correlation of lengths
 METRIC_GATEWAY_LOOP_LAG: Final = "autoglm_gateway_event_loop_lag_seconds"  # histogram: how late a timer was
 METRIC_GATEWAY_CACHE_HITS: Final = "autoglm_gateway_cache_hits_total"  # [level] memory, redis, shared
@@ -193,6 +202,8 @@ SERIES_LABEL_DEPLOYMENT: Final = "autoglm_deployment"
 SERIES_LABEL_POOL: Final = "pool"
 
 # --- Files and environment inside containers ----------------------------------------------------------
+TLS_CERTIFICATE_KEY: Final = "tls.crt"  # entries of a Secret of type kubernetes.io/tls
+TLS_PRIVATE_KEY: Final = "tls.key"
 NODE_SPEC_PATH: Final = "/etc/autoglm/engine.json"  # EngineSpec, mounted from the revision's ConfigMap
 NODE_SPEC_KEY: Final = "engine.json"
 GATEWAY_CONFIG_KEY: Final = "gateway.json"  # key in the gateway's ConfigMap (GatewayConfig)
@@ -292,9 +303,9 @@ def scaling_state_name(deployment: str) -> str:
     return bounded_name(deployment, "scaling")
 
 
-def gateway_url(deployment: str, namespace: str) -> str:
+def gateway_url(deployment: str, namespace: str, *, tls: bool = False) -> str:
     """Address of a deployment's gateway inside the cluster."""
-    return f"http://{gateway_name(deployment)}.{namespace}.svc"
+    return f"{'https' if tls else 'http'}://{gateway_name(deployment)}.{namespace}.svc"
 
 
 def label_value(name: str) -> str:

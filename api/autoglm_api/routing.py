@@ -1,7 +1,7 @@
 """`spec.routing`: how a query's class is found. Part of `spec`, and as it is part of the gateway's configuration."""
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import ConfigDict, Field
 
@@ -18,6 +18,13 @@ class QueryClass(StrEnum):
 
     SIMPLE = "Simple"
     COMPLEX = "Complex"
+    EMBEDDING = "Embedding"  # told by the path and the model's name, never by score, header or rule
+
+
+WrittenClass = Literal[QueryClass.SIMPLE, QueryClass.COMPLEX]
+"""The classes of queries that are answered with text; the router chooses between them."""
+
+WRITTEN_CLASSES: Final[tuple[QueryClass, ...]] = get_args(WrittenClass)
 
 
 class Threshold(StrEnum):
@@ -72,7 +79,7 @@ class Rule(Model):
         ),
     ]
     query_class: Annotated[
-        QueryClass, Field(alias="class", description="Simple or Complex: the class of such a query.")
+        WrittenClass, Field(alias="class", description="Simple or Complex: the class of such a query.")
     ]
 
     # The names of the other parts are camelCase; this one is a keyword of Python.

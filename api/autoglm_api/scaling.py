@@ -121,6 +121,13 @@ class Forecast(StrEnum):
     GATED = "Gated"
 
 
+class Granularity(StrEnum):
+    """In what steps a pool is sized."""
+
+    REPLICA = "Replica"
+    NODE = "Node"
+
+
 class Panic(StrEnum):
     """Whether a burst may pass the scaleUp stabilisation and rates."""
 
@@ -241,6 +248,13 @@ class Scaling(Model):
         Forecast,
         Field(description="Gated: the past raises the floor while its forecasts prove right. Disabled: never."),
     ] = Forecast.GATED
+    granularity: Annotated[
+        Granularity,
+        Field(
+            description="Replica: any size. Node: what does not fit on the nodes that are there is rounded up to whole "
+            "nodes of the pool's node group, and the pool shrinks by whole nodes."
+        ),
+    ] = Granularity.REPLICA
     schedules: Annotated[
         list[Schedule] | None,
         Field(max_length=32, description="Bounds that hold in windows of time.", json_schema_extra=list_map("name")),

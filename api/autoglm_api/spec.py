@@ -9,7 +9,9 @@ from pydantic import ConfigDict, Field
 
 from autoglm_api.cache import Cache, RedisCache, SecretKeyRef
 from autoglm_api.engine import Backend, Batching, Bucket, Engine, EngineMemory
+from autoglm_api.gateway import AccessLog, Gateway, GatewayLimits, Tls
 from autoglm_api.keys import Auth, SecretRef, Tier
+from autoglm_api.model import ModelKind, ModelSource
 from autoglm_api.pod import PodTemplate, Resources, TaintEffect, Toleration, TolerationOperator
 from autoglm_api.queue import MaxWaitSeconds, Order, Queue, TaskType, TierPolicy
 from autoglm_api.routing import QueryClass, Routing, Rule, RuleMatch, Threshold, WeightsRef
@@ -20,6 +22,7 @@ from autoglm_api.scaling import (
     Fallback,
     FallbackBehavior,
     Forecast,
+    Granularity,
     Mode,
     Panic,
     PolicyType,
@@ -38,6 +41,7 @@ from autoglm_api.signals import MemorySource, Signal, SignalType
 __all__ = [
     "DEFAULT_BEHAVIOR",
     "DEFAULT_SIGNALS",
+    "AccessLog",
     "Auth",
     "Backend",
     "Batching",
@@ -49,11 +53,13 @@ __all__ = [
     "Fallback",
     "FallbackBehavior",
     "Forecast",
+    "Granularity",
     "Gateway",
     "GatewayLimits",
     "MaxWaitSeconds",
     "MemorySource",
     "Mode",
+    "ModelKind",
     "ModelSource",
     "Order",
     "Panic",
@@ -82,6 +88,7 @@ __all__ = [
     "Threshold",
     "Tier",
     "TierPolicy",
+    "Tls",
     "Toleration",
     "TolerationOperator",
     "Weekday",
@@ -91,38 +98,33 @@ __all__ = [
 ]
 
 _DNS_LABEL: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-_URI_PATTERN: Final = (
-    r"^(builtin://[a-z0-9]([-a-z0-9]*[a-z0-9])?|pvc://[a-z0-9]([-a-z0-9]*[a-z0-9])?(/[A-Za-z0-9._-]+)*)$"
-)
-
-
-class ModelSource(Model):
-    """Which model a pool serves and where its files are."""
-
-    name: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=63,
-            pattern=r"^[a-zA-Z0-9]([-a-zA-Z0-9._]*[a-zA-Z0-9])?$",
-            description="Name of the model. A client that asks for this name gets this pool; unique among the pools.",
-        ),
-    ]
-    uri: Annotated[
-        str,
-        Field(
-            max_length=512,
-            pattern=_URI_PATTERN,
-            description="Where the files are: builtin://NAME (in the worker image) or pvc://CLAIM/PATH (a volume "
-            "claim in this namespace, mounted read-only).",
-            json_schema_extra=rules(
-                cel("!self.matches('/[.]{1,2}(/|$)')", "the path in model.uri must not have '.' or '..' as a part")
-            ),
-        ),
-    ]
-
 
 _POOL_RULES: Final = rules(
+    cel(
+        "(self.model.kind == 'Embedding') == (self.serves == 'Embedding')",
+        "a pool whose model.kind is Embedding has serves: Embedding, and only such a pool",
+        ".serves",
+    ),
+    cel(
+        "self.engine.backend != 'TensorRT' || self.model.kind == 'Embedding'",
+        "TensorRT serves Embedding models only; use TensorRTLLM",
+        ".engine",
+    ),
+    cel(
+        "self.engine.backend != 'TensorRTLLM' || self.model.kind == 'Generative'",
+        "TensorRTLLM serves Generative models only; use TensorRT",
+        ".engine",
+    ),
+    cel(
+        "self.engine.backend != 'TensorRT' || self.engine.gpusPerReplica >= 1",
+        "TensorRT needs a GPU: set engine.gpusPerReplica to 1 or more, or use backend ONNXRuntime for the CPU engine",
+        ".engine",
+    ),
+    cel(
+        "self.engine.backend != 'TensorRT' || !self.model.uri.startsWith('builtin://')",
+        "TensorRT needs an engine that was built for its GPU: set model.uri to pvc://CLAIM/PATH",
+        ".model",
+    ),
     cel(
         "self.engine.backend != 'TensorRTLLM' || self.engine.gpusPerReplica >= 1",
         "TensorRTLLM needs a GPU: set engine.gpusPerReplica to 1 or more, "
@@ -146,7 +148,10 @@ class Pool(Model):
     """A group of equal replicas that serve one class with one model."""
 
     name: Annotated[str, Field(min_length=1, max_length=20, pattern=_DNS_LABEL, description="Name of the pool.")]
-    serves: Annotated[QueryClass, Field(description="Simple or Complex: the class of queries that this pool answers.")]
+    serves: Annotated[
+        QueryClass,
+        Field(description="Simple, Complex or Embedding: the class of queries that this pool answers."),
+    ]
     weight: Annotated[
         int, Field(ge=1, le=100, description="Share of the class when several pools serve it (weighted round robin).")
     ] = 1
@@ -164,23 +169,6 @@ class Pool(Model):
     template: Annotated[PodTemplate, Field(description="Settings of the worker pods.")] = PodTemplate()
 
     model_config = ConfigDict(json_schema_extra=_POOL_RULES)
-
-
-class GatewayLimits(Model):
-    """Bounds of what a client may send."""
-
-    max_body_bytes: Annotated[
-        int, Field(ge=1024, le=1073741824, description="Largest request body in bytes; a larger one gets 413.")
-    ] = 4194304
-
-
-class Gateway(Model):
-    """The front door of the service."""
-
-    replicas: Annotated[int, Field(ge=1, le=32, description="Number of gateway pods.")] = 2
-    auth: Annotated[Auth, Field(description="Who may ask.")] = Auth()
-    limits: Annotated[GatewayLimits, Field(description="Bounds of what a client may send.")] = GatewayLimits()
-    template: Annotated[PodTemplate, Field(description="Settings of the gateway pods.")] = PodTemplate()
 
 
 _SPEC_RULES: Final = rules(

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from autoglm_api.config import GatewayConfig, GatewayPool
-from autoglm_api.spec import QueryClass
+from autoglm_api.routing import WRITTEN_CLASSES
 from autoglm_transport.descriptors import raise_descriptor_limit
 
 HOST = "127.0.0.1"
@@ -34,7 +34,7 @@ async def measure(connections: int) -> None:
         config = Path(directory) / "gateway.json"
         pools = [
             GatewayPool(name=one.lower(), serves=one, model_name=f"m-{one}", concurrency_per_replica=8)
-            for one in QueryClass
+            for one in WRITTEN_CLASSES
         ]
         settings = GatewayConfig(deployment="d", namespace="n", pools=pools, max_body_bytes=65536)
         config.write_text(settings.model_dump_json(by_alias=True))

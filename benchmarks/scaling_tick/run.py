@@ -23,7 +23,8 @@ from urllib.parse import parse_qs
 from prometheus_client import CollectorRegistry
 
 from autoglm_api import names
-from autoglm_api.spec import QueryClass, Scaling, Signal, SignalType
+from autoglm_api.routing import WRITTEN_CLASSES
+from autoglm_api.spec import Scaling, Signal, SignalType
 from autoglm_operator.core.keys import ObjectKey
 from autoglm_operator.scaling.model import PoolDecision, PoolTarget
 from autoglm_operator.shell.prometheus import Prometheus
@@ -32,7 +33,7 @@ from autoglm_operator.shell.prometheus.query import SERIES_LABEL, Series
 from autoglm_operator.shell.scaling_loop import ScalingLoop
 
 GATEWAYS = 2
-CLASSES = tuple(QueryClass)
+CLASSES = WRITTEN_CLASSES
 NOW, NOW_TEXT, LEVEL = "@NOW@", "@SAMPLED@", "@LEVEL@"
 MORE = [
     Signal(type=SignalType.KV_CACHE_USE),

@@ -1,4 +1,15 @@
-"""Which pool answers a query: pinned by its model's name, of the class that the router finds, or of the other one."""
+"""Which pool answers a query: pinned by its model's name, of the class that the router finds, or of the other one.
+
+Vectors come from pools of class Embedding only, and text never does. Vectors of two models cannot be compared, so nothing
+is balanced or spilled between such pools.
+
+| `/v1/embeddings`, the model is ...        | answered by                            |
+|-------------------------------------------|----------------------------------------|
+| an Embedding pool's                       | that pool                              |
+| another pool's                            | 400: it writes text                    |
+| the deployment, with one Embedding pool   | that pool                              |
+| the deployment, with several, or with none | 400: name one of them; there is none  |
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,7 +17,7 @@ from typing import Final
 
 from autoglm_api import names
 from autoglm_api.config import GatewayConfig
-from autoglm_api.routing import QueryClass
+from autoglm_api.routing import WRITTEN_CLASSES, QueryClass
 from autoglm_gateway.features import Asked
 from autoglm_gateway.fleet import Fleet
 from autoglm_gateway.pool import Pool
@@ -15,7 +26,7 @@ from autoglm_gateway.refusal import RefusalError
 from autoglm_gateway.route import Decision, Router, Traits
 from autoglm_transport.http import Pair, Request
 
-_CLASSES: Final = {query_class.lower(): query_class for query_class in QueryClass}
+_CLASSES: Final = {query_class.lower(): query_class for query_class in WRITTEN_CLASSES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +77,13 @@ class Chooser:
         if caller is not ANYBODY and not self._may_ask(model, config, caller):
             raise unknown_model(model, self.served_models(config, caller))
         override = _override(request, config, caller)
-        if model != config.deployment and (pinned := self._fleet.by_model(model)) is not None:
-            serves = pinned.config.serves
-            return Choice(pinned, serves, serves, "model", "pinned by model name")
-        if model != config.deployment and model not in self._router.aliases():
+        pinned = self._fleet.by_model(model) if model != config.deployment else None
+        if pinned is None and model != config.deployment and model not in self._router.aliases():
             raise unknown_model(model, self.served_models(config, caller))
+        if request.path == names.PATH_EMBEDDINGS:
+            return self._for_vectors(pinned, asked())
+        if pinned is not None:
+            return _pinned(pinned, request.path)
         question = asked() if override is None else None
         tools = question is not None and question.tools
         traits = Traits(model, request.path, request.headers.get(names.HEADER_TASK), tools)
@@ -81,6 +94,22 @@ class Chooser:
         if model == config.deployment or model in self._router.aliases():
             return caller.may_ask(model)
         return caller.may_pin(model)
+
+    def _for_vectors(self, pinned: Pool | None, question: Asked | None) -> Choice:
+        pools = {pool.config.model_name: pool for pool in self._fleet.pools.values() if _makes_vectors(pool)}
+        listed = " or ".join(pools)
+        if not pools:
+            message = "this service has no embedding model; add a pool whose model.kind is Embedding"
+            raise RefusalError(400, message, code="unsupported_model")
+        if pinned is not None and not _makes_vectors(pinned):
+            message = f"model {pinned.config.model_name!r} writes text; for vectors ask for {listed}"
+            raise RefusalError(400, message, code="unsupported_model")
+        if pinned is None and len(pools) > 1:
+            message = f"vectors of two models cannot be compared, so name the model: {listed}"
+            raise RefusalError(400, message, code="ambiguous_model")
+        pool = pinned or next(iter(pools.values()))
+        reason = "pinned by model name" if pinned else "the only embedding model"
+        return Choice(pool, pool.config.serves, pool.config.serves, "model", reason, question)
 
     def _pool_for(self, decision: Decision, config: GatewayConfig, question: Asked | None, now: float) -> Choice:
         wanted = decision.query_class
@@ -110,6 +139,17 @@ class Chooser:
         return other
 
 
+def _makes_vectors(pool: Pool) -> bool:
+    return pool.config.serves is QueryClass.EMBEDDING
+
+
+def _pinned(pool: Pool, path: str) -> Choice:
+    if _makes_vectors(pool) and path in (names.PATH_CHAT, names.PATH_COMPLETIONS):
+        message = f"model {pool.config.model_name!r} makes vectors; ask it at {names.PATH_EMBEDDINGS}"
+        raise RefusalError(400, message, code="unsupported_model")
+    return Choice(pool, pool.config.serves, pool.config.serves, "model", "pinned by model name")
+
+
 def _override(request: Request, config: GatewayConfig, caller: Caller) -> QueryClass | None:
     header = config.routing.override_header
     value = request.headers.get(header.lower())
@@ -119,7 +159,7 @@ def _override(request: Request, config: GatewayConfig, caller: Caller) -> QueryC
         raise RefusalError(403, f"header {header} is not allowed here", code="override_not_allowed")
     query_class = _CLASSES.get(value.strip().lower())
     if query_class is None:
-        raise RefusalError(400, f"header {header} must be {' or '.join(QueryClass)}", code="invalid_class")
+        raise RefusalError(400, f"header {header} must be {' or '.join(WRITTEN_CLASSES)}", code="invalid_class")
     return query_class
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from autoglm_api.config import GatewayConfig, PoolDemand
+from autoglm_api.routing import WRITTEN_CLASSES
 from autoglm_api.spec import QueryClass
 from autoglm_gateway.balance import Address, SmoothWeighted
 from autoglm_gateway.callers import Callers
@@ -98,7 +99,8 @@ class Fleet:
     def spill(self, query_class: QueryClass, floor_percent: int) -> Pool | None:
         """Return the pool of another class that takes a query because its own has no room, or None."""
         own = [pool.room() for pool in self.pools.values() if pool.config.serves is query_class]
-        other = [pool.room() for pool in self.pools.values() if pool.config.serves is not query_class]
+        others = [one for one in WRITTEN_CLASSES if one is not query_class]
+        other = [pool.room() for pool in self.pools.values() if pool.config.serves in others]
         name = spill_to(own, other, floor_percent)
         return None if name is None else self.pools[name]
 

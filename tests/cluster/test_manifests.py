@@ -13,6 +13,10 @@ from support.manifests import EXAMPLES, REMOVE, REPOSITORY, changed, two_pools
 pytestmark = pytest.mark.cluster
 
 _GPU = {"backend": "TensorRTLLM", "gpusPerReplica": 1}
+_TENSORRT = {"backend": "TensorRT", "gpusPerReplica": 1}
+_ENCODER = {"name": "light", "serves": "Embedding"} | {
+    "model": {"name": "minilm", "kind": "Embedding", "uri": "builtin://minilm"}
+}
 _PVC = {"name": "glm-light", "uri": "pvc://models/light"}
 _POLICY = {"type": "Pods", "value": 1, "periodSeconds": 60}
 _SIGNAL = {"type": "Concurrency", "target": "4"}
@@ -50,7 +54,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("spec.pools", _pools(*["Simple", "Complex"] * 5), "must have at most 8 items"),
     ("spec.pools", _pools("Complex"), "no pool serves Simple: add a pool with serves: Simple"),
     ("spec.pools", _pools("Simple"), "no pool serves Complex: add a pool with serves: Complex"),
-    ("spec.light.serves", "Medium", 'Unsupported value: "Medium": supported values: "Simple", "Complex"'),
+    ("spec.light.serves", "Medium", 'Unsupported value: "Medium": supported values: "Simple", "Complex", "Embedding"'),
     ("spec.light.serves", REMOVE, "spec.pools[0].serves: Required value"),
     ("spec.light.weight", 0, "spec.pools[0].weight in body should be greater than or equal to 1"),
     ("spec.light.weight", 101, "should be less than or equal to 100"),
@@ -68,6 +72,13 @@ BAD: list[tuple[str, Any, str]] = [
     ("spec.light.engine", {"backend": "TensorRTLLM"}, "TensorRTLLM needs a GPU: set engine.gpusPerReplica to 1"),
     ("spec.light.engine", _GPU, "TensorRTLLM needs an engine that was built for its GPU: set model.uri to pvc://"),
     ("spec.light.engine", {"gpusPerReplica": 1}, "ONNXRuntime is the CPU engine: set engine.gpusPerReplica to 0"),
+    ("spec.light.serves", "Embedding", "a pool whose model.kind is Embedding has serves: Embedding, and only such"),
+    ("spec.light.model.kind", "Embedding", "a pool whose model.kind is Embedding has serves: Embedding, and only such"),
+    ("spec.light.model.kind", "Reranking", 'Unsupported value: "Reranking"'),
+    ("spec.light.engine", _TENSORRT, "TensorRT serves Embedding models only; use TensorRTLLM"),
+    ("spec.light", _ENCODER | {"engine": _GPU}, "TensorRTLLM serves Generative models only; use TensorRT"),
+    ("spec.light", _ENCODER | {"engine": {"backend": "TensorRT"}}, "TensorRT needs a GPU: set engine.gpusPerReplica"),
+    ("spec.light", _ENCODER | {"engine": _TENSORRT}, "TensorRT needs an engine that was built for its GPU: set model"),
     ("spec.light.engine", {"gpusPerReplica": 17}, "should be less than or equal to 16"),
     ("spec.light.engine", {"maxSequenceTokens": 8}, "should be greater than or equal to 16"),
     ("spec.light.concurrencyPerReplica", 0, "should be greater than or equal to 1"),
@@ -143,6 +154,11 @@ BAD: list[tuple[str, Any, str]] = [
         "a rule without a condition would take every query: give model, pathPrefix, tools or taskType",
     ),
     ("spec.routing.rules", [{"name": "a", "match": {"tools": True}, "class": "Hard"}], 'Unsupported value: "Hard"'),
+    (
+        "spec.routing.rules",
+        [{"name": "a", "match": {"tools": True}, "class": "Embedding"}],
+        'Unsupported value: "Embedding": supported values: "Simple", "Complex"',
+    ),
     ("spec.routing.rules", [{"name": "a", "match": {"pathPrefix": "v1"}, "class": "Simple"}], "should match"),
     ("spec.queue.maxQueries", -1, "should be greater than or equal to 0"),
     ("spec.queue.maxWaitSeconds.Normal", 3601, "should be less than or equal to 3600"),

@@ -44,21 +44,23 @@ def identity_env(deployment: str) -> list[JSON]:
     ]
 
 
+def port(name: str, number: int) -> JSON:
+    """Return a container's port by its name (names.PORT_NAME_*)."""
+    return {"name": name, "containerPort": number, "protocol": "TCP"}
+
+
 def ports(http: int, admin: int) -> list[JSON]:
     """Return the two ports that every process of ours has."""
-    return [
-        {"name": names.PORT_NAME_HTTP, "containerPort": http, "protocol": "TCP"},
-        {"name": names.PORT_NAME_ADMIN, "containerPort": admin, "protocol": "TCP"},
-    ]
+    return [port(names.PORT_NAME_HTTP, http), port(names.PORT_NAME_ADMIN, admin)]
 
 
-def probes() -> JSON:
-    """Return the probes on the admin port.
+def probes(port: str = names.PORT_NAME_ADMIN) -> JSON:
+    """Return the probes, by default on the admin port.
 
     Ready is polled every second until the model is loaded, so that no second of a scale-up is lost; liveness begins
     only then, so that a long load is never killed.
     """
-    ready, alive = _get(names.PATH_READYZ), _get(names.PATH_HEALTHZ)
+    ready, alive = _get(names.PATH_READYZ, port), _get(names.PATH_HEALTHZ, port)
     return {
         "startupProbe": {
             **ready,
@@ -71,8 +73,8 @@ def probes() -> JSON:
     }
 
 
-def _get(path: str) -> JSON:
-    return {"httpGet": {"path": path, "port": names.PORT_NAME_ADMIN}}
+def _get(path: str, port: str) -> JSON:
+    return {"httpGet": {"path": path, "port": port}}
 
 
 def scrape_annotations(admin_port: int, template: PodTemplate) -> dict[str, str]:

@@ -43,6 +43,7 @@ def engine_spec(deployment: Deployment, pool: Pool, revision: str) -> EngineSpec
         revision=revision,
         serves=pool.serves,
         model_name=pool.model.name,
+        model_kind=pool.model.kind,
         model_path=model_path(pool.model.uri),
         backend=pool.engine.backend,
         gpus=pool.engine.gpus_per_replica,

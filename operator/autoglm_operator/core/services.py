@@ -14,7 +14,10 @@ def revision_service_for(deployment: Deployment, pool: str, revision: str) -> JS
         "clusterIP": "None",
         "selector": labels,
         "publishNotReadyAddresses": False,
-        "ports": [_port(names.WORKER_PORT)],
+        "ports": [
+            _port(names.PORT_NAME_HTTP, names.WORKER_PORT),
+            _port(names.PORT_NAME_GRPC, names.WORKER_GRPC_PORT),
+        ],
     }
     return child(deployment, "v1", "Service", name, labels) | {"spec": spec}
 
@@ -22,9 +25,9 @@ def revision_service_for(deployment: Deployment, pool: str, revision: str) -> JS
 def gateway_service_for(deployment: Deployment) -> JSON:
     """Return the Service that clients talk to."""
     labels = gateway_labels(deployment.name)
-    spec = {"type": "ClusterIP", "selector": labels, "ports": [_port(names.SERVICE_PORT)]}
+    spec = {"type": "ClusterIP", "selector": labels, "ports": [_port(names.PORT_NAME_HTTP, names.SERVICE_PORT)]}
     return child(deployment, "v1", "Service", names.gateway_name(deployment.name), labels) | {"spec": spec}
 
 
-def _port(port: int) -> JSON:
-    return {"name": names.PORT_NAME_HTTP, "port": port, "targetPort": names.PORT_NAME_HTTP, "protocol": "TCP"}
+def _port(name: str, port: int) -> JSON:
+    return {"name": name, "port": port, "targetPort": name, "protocol": "TCP"}

@@ -32,7 +32,8 @@ class View:
     def classes_without(self) -> list[QueryClass]:
         """Return the classes whose queries nobody would answer, now or after a wake."""
         served = {plan.pool.serves for plan in self.pools if plan.reachable or self._would_wake(plan)}
-        return [one for one in QueryClass if one not in served]
+        wanted = {pool.serves for pool in self.deployment.spec.pools}
+        return [one for one in QueryClass if one in wanted - served]
 
     def _would_wake(self, plan: PoolPlan) -> bool:
         return plan.rest.answers_later and not any(one.place == plan.pool.name for one in self.problems)
@@ -72,7 +73,7 @@ def status_of(
     findings = [_ready(view), _progressing(view), _degraded(view), _gateway_ready(view), _paused(view)]
     return Status(
         observed_generation=generation,
-        url=names.gateway_url(deployment.name, deployment.namespace),
+        url=names.gateway_url(deployment.name, deployment.namespace, tls=deployment.spec.gateway.tls is not None),
         light=_summary(pools, QueryClass.SIMPLE),
         large=_summary(pools, QueryClass.COMPLEX),
         conditions=conditions(findings, deployment.status.conditions, generation, now),

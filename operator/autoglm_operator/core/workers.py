@@ -63,7 +63,10 @@ def _container(deployment: Deployment, pool: Pool, images: Images) -> JSON:
         "image": image_of(pool, images),
         "imagePullPolicy": images.pull_policy,
         "env": containers.identity_env(deployment.name),
-        "ports": containers.ports(names.WORKER_PORT, names.WORKER_ADMIN_PORT),
+        "ports": [
+            *containers.ports(names.WORKER_PORT, names.WORKER_ADMIN_PORT),
+            containers.port(names.PORT_NAME_GRPC, names.WORKER_GRPC_PORT),
+        ],
         "resources": containers.resources(pool.template, {}, pool.engine.gpus_per_replica),
         "securityContext": containers.CONTAINER_SECURITY,
         "terminationMessagePath": names.TERMINATION_MESSAGE_PATH,

@@ -11,9 +11,11 @@ it wants. A pool that somebody else sizes keeps what it has, off the top.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from autoglm_api.spec import QueryClass
+
+_ORDER: Final = (QueryClass.COMPLEX, QueryClass.SIMPLE, QueryClass.EMBEDDING)
 
 
 class Ask(NamedTuple):
@@ -39,7 +41,7 @@ def within_budget(asks: Sequence[Ask], gpus: int) -> dict[str, int]:
     granted = {ask.pool: 0 if ask.gpus_per_replica else ask.wanted for ask in asks}
     using = [ask for ask in asks if ask.gpus_per_replica]
     for goal in (_minimum, _kept, _wanted):
-        for serves in (QueryClass.COMPLEX, QueryClass.SIMPLE):
+        for serves in _ORDER:
             gpus = _share([ask for ask in using if ask.serves is serves], goal, granted, gpus)
     return granted
 

@@ -32,14 +32,6 @@ def chunk(text: str) -> bytes:
     return b"data: " + orjson.dumps(body) + b"\n\n"
 
 
-EMBEDDINGS = orjson.dumps(
-    {
-        "object": "list",
-        "model": "m",
-        "data": [{"object": "embedding", "index": 0, "embedding": [0.5, 0.25]}],
-        "usage": {"prompt_tokens": 2, "total_tokens": 2},
-    }
-)
 COMPLETION = orjson.dumps(
     {
         "id": "cmpl-1",
@@ -55,8 +47,6 @@ async def worker(request: Request, responder: Responder) -> None:
     """Answer as a worker does: chat as JSON or events, inferences with an echo."""
     if request.path.endswith("/infer"):
         await infer(request, responder)
-    elif request.path == names.PATH_EMBEDDINGS:
-        await responder.send(200, [("content-type", "application/json")], EMBEDDINGS)
     elif request.path == names.PATH_COMPLETIONS:
         await responder.send(200, [("content-type", "application/json")], COMPLETION)
     elif request.path.startswith("/v2/"):
@@ -116,15 +106,6 @@ async def test_openai_completions() -> None:
         with pytest.raises(openai.BadRequestError) as caught:
             await client.completions.create(model=DEPLOYMENT, prompt=[])
         assert "`prompt` must be" in caught.value.message
-
-
-async def test_openai_embeddings() -> None:
-    async with openai_client() as client:
-        answer = await client.embeddings.create(model=DEPLOYMENT, input=["a lamp"], encoding_format="float")
-        assert answer.data[0].embedding == [0.5, 0.25]
-        with pytest.raises(openai.NotFoundError) as caught:
-            await client.embeddings.create(model="gpt", input="a lamp")
-        assert caught.value.code == "model_not_found"
 
 
 async def test_openai_stream() -> None:

@@ -6,6 +6,7 @@ import orjson
 
 from autoglm_api import names
 from autoglm_api.config import Demand
+from autoglm_api.routing import WRITTEN_CLASSES
 from autoglm_api.spec import QueryClass
 from autoglm_transport.http import Request
 from autoglm_transport.responder import Responder
@@ -43,7 +44,7 @@ async def test_offered_and_served_tokens_by_class_and_pool() -> None:
         await gate.chat(model="glm-large", max_tokens=5)
         counted = await metrics_of(gate)
         told = await demand_of(gate)
-    simple, complex_ = (f'{{class="{query_class}"}}' for query_class in QueryClass)
+    simple, complex_ = (f'{{class="{query_class}"}}' for query_class in WRITTEN_CLASSES)
     assert counted[names.METRIC_GATEWAY_OFFERED_QUERIES + simple] == 2
     assert counted[names.METRIC_GATEWAY_OFFERED_QUERIES + complex_] == 2, "a pinned query counts where it goes"
     prompt = 6  # of "How much is the lamp?"

@@ -102,7 +102,7 @@ def test_the_pool_scale_has_all_three_paths_of_a_scale_subresource() -> None:
 def test_the_resource_page_has_bounds_defaults_and_rules() -> None:
     page = reference.resource_page()
     assert "| `spec.pools[].drainSeconds` | integer, 0 to 3600 | `300` | How long a replica" in page
-    assert "| `spec.pools[].serves`* | one of `Simple`, `Complex` |" in page
+    assert "| `spec.pools[].serves`* | one of `Simple`, `Complex`, `Embedding` |" in page
     assert "- no pool serves Simple: add a pool with serves: Simple\n" in page
 
 

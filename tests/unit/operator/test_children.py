@@ -167,9 +167,19 @@ def test_a_worker_gets_the_time_it_needs_to_drain() -> None:
 
 def test_the_gateway_gives_up_before_the_kubelet_kills_it() -> None:
     pod = _one("Deployment", "-gateway")["spec"]["template"]["spec"]
-    flag, seconds = pod["containers"][0]["args"]
-    assert flag == "--drain-seconds"
+    arguments = pod["containers"][0]["args"]
+    seconds = arguments[arguments.index("--drain-seconds") + 1]
     assert names.ENDPOINT_PROPAGATION_SECONDS + int(seconds) < pod["terminationGracePeriodSeconds"]
+
+
+def test_the_gateways_probes_ask_the_thread_and_a_workers_its_admin_port() -> None:
+    (gateway,) = _one("Deployment", "-gateway")["spec"]["template"]["spec"]["containers"]
+    (worker,) = _one("Deployment", "-light-")["spec"]["template"]["spec"]["containers"]
+    kinds = ("startupProbe", "readinessProbe", "livenessProbe")
+    assert {gateway[kind]["httpGet"]["port"] for kind in kinds} == {names.PORT_NAME_PROBES}
+    assert {worker[kind]["httpGet"]["port"] for kind in kinds} == {names.PORT_NAME_ADMIN}
+    listening = {port["name"]: port["containerPort"] for port in gateway["ports"]}
+    assert gateway["args"][gateway["args"].index("--probe-port") + 1] == str(listening[names.PORT_NAME_PROBES])
 
 
 @pytest.mark.parametrize(
@@ -213,3 +223,25 @@ def test_the_longest_names_stay_valid() -> None:
     assert max(map(len, found)) <= 63
     labels = {value for one in _children(manifest) for value in one["metadata"]["labels"].values()}
     assert max(map(len, labels)) <= 63
+
+
+def test_a_worker_offers_grpc_beside_http_on_its_pod_and_its_service() -> None:
+    named = {
+        port["name"]: port["containerPort"]
+        for port in _one("Deployment", "light")["spec"]["template"]["spec"]["containers"][0]["ports"]
+    }
+    assert named == {"http": names.WORKER_PORT, "admin": names.WORKER_ADMIN_PORT, "grpc": names.WORKER_GRPC_PORT}
+    service = _one("Service", "light")["spec"]
+    assert service["clusterIP"] == "None"
+    assert {port["name"]: port["port"] for port in service["ports"]} == {
+        "http": names.WORKER_PORT,
+        "grpc": names.WORKER_GRPC_PORT,
+    }
+
+
+def test_an_embedding_pool_tells_its_workers_their_kind() -> None:
+    manifest = two_pools()
+    model = {"name": "minilm", "kind": "Embedding", "uri": "pvc://models/minilm"}
+    manifest["spec"]["pools"].append({"name": "vectors", "serves": "Embedding", "model": model})
+    told = EngineSpec.model_validate_json(_one("ConfigMap", "vectors", manifest)["data"][names.NODE_SPEC_KEY])
+    assert (told.model_kind, told.serves, told.model_path) == ("Embedding", "Embedding", "/models/minilm")

@@ -226,3 +226,15 @@ def test_a_rollout_is_told(world: SimulatedKubernetes) -> None:
 
 def test_a_first_status_tells_nothing_but_faults(world: SimulatedKubernetes) -> None:
     assert step(world, two_pools(), Status())[0].events == ()
+
+
+def test_the_class_of_vectors_is_missed_where_a_pool_serves_it(world: SimulatedKubernetes) -> None:
+    manifest = two_pools()
+    model = {"name": "minilm", "kind": "Embedding", "uri": "builtin://minilm"}
+    manifest["spec"]["pools"].append({"name": "vectors", "serves": "Embedding", "model": model})
+    status = converge(world, manifest)
+    assert _of(status, "Ready") == ("True", "Available")
+    world.start(lambda pod: pod["metadata"]["labels"].get(names.LABEL_POOL, "") != "vectors")
+    outcome, _ = step(world, manifest, status)
+    assert _of(outcome.status, "Ready") == ("False", "PoolNotReady")
+    assert "no ready replica serves Embedding" in _message(outcome.status, "Ready")

@@ -59,7 +59,7 @@ def test_a_mix_that_is_known_in_part_is_none() -> None:
 
 def ask(pool: str, wanted: int, **fields: object) -> Ask:
     standard: dict[str, object] = {"weight": 1, "gpus_per_replica": 1, "current": 1, "minimum": 1}
-    serves = QueryClass.COMPLEX if pool.startswith("large") else QueryClass.SIMPLE
+    serves = {"large": QueryClass.COMPLEX, "vectors": QueryClass.EMBEDDING}.get(pool.split("-")[0], QueryClass.SIMPLE)
     return Ask(pool, serves, wanted=wanted, **{**standard, **fields})  # type: ignore[arg-type]
 
 
@@ -75,6 +75,7 @@ def ask(pool: str, wanted: int, **fields: object) -> Ask:
         ([ask("light", 9), ask("large", 9, gpus_per_replica=4)], 7, (3, 1)),  # no part of a replica
         ([ask("light", 9, gpus_per_replica=0), ask("large", 3)], 2, (9, 2)),
         ([ask("large-a", 9, weight=2), ask("large-b", 9)], 6, (4, 2)),
+        ([ask("vectors", 9), ask("light", 9), ask("large", 1)], 6, (1, 4, 1)),  # vectors last
         ([ask("light", 0, current=4), ask("large", 9)], 4, (0, 4)),  # what is given up can be had
     ],
 )
