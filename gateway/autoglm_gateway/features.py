@@ -48,7 +48,10 @@ _TOOL_CHARS: Final = 80.0
 # Of ASCII text; four times as fast as a regular expression.
 _LETTERS_ONLY: Final = bytes(code if chr(code) in ascii_letters else 32 for code in range(256))
 _DIGITS_ONLY: Final = bytes(code if chr(code) in digits else 32 for code in range(256))
-_WORD: Final = re.compile(r"[\u3400-\u9fff]|[^\W\d_\u3400-\u9fff]+")
+_RUN: Final = re.compile(r"[\u3400-\u9fff]+|[^\W\d_\u3400-\u9fff]+")
+_FIRST_ZH, _LAST_ZH = "\u3400", "\u9fff"
+# One search for all of them costs an eighth of one after the other.
+_WORK_ZH: Final = re.compile("|".join(WORK_ZH))
 _NUMBER: Final = re.compile(r"\d[\d.,]*")
 _SENTENCE_END: Final = re.compile(r"[.!?\u3002\uff01\uff1f\n]\s*")
 _FIRST_CHOICE: Final = re.compile(r"\n *\(?a[.):] ")
@@ -111,7 +114,15 @@ def see(asked: Asked, *, every_word: bool = True) -> Seen:
 
 def words_of(text: str) -> list[str]:
     """Return the words of a text in lower case, in order; a Chinese character is a word of its own."""
-    return _latin_words(text) if text.isascii() else _WORD.findall(text)
+    if text.isascii():
+        return _latin_words(text)
+    words: list[str] = []
+    for run in _RUN.findall(text):
+        if _FIRST_ZH <= run[0] <= _LAST_ZH:
+            words += run
+        else:
+            words.append(run)
+    return words
 
 
 def _latin_words(text: str) -> list[str]:
@@ -143,7 +154,7 @@ def _has_signs(text: str, known: frozenset[str]) -> bool:
         return True
     if not known.isdisjoint(WORK_PHRASE_WORDS) and any(phrase in text for phrase in WORK_PHRASES):
         return True
-    return not text.isascii() and any(phrase in text for phrase in WORK_ZH)
+    return not text.isascii() and _WORK_ZH.search(text) is not None
 
 
 def _of_choices(choices: list[str]) -> tuple[float, float, float]:

@@ -24,6 +24,8 @@ def score(text: str, weights: Weights = DEFAULT) -> float:
         ("Don't PANIC, 42 times!", ["don", "t", "panic", "times"]),
         ("Gr\u00fc\u00dfe 3 \u4f60\u597d", ["gr\u00fc\u00dfe", "\u4f60", "\u597d"]),
         ("", []),
+        ("\u4f60\u597dabc\u4e16\u754c42\u4eba", ["\u4f60", "\u597d", "abc", "\u4e16", "\u754c", "\u4eba"]),
+        ("na\u00efve\u3001\u3400\u9fff\u0430", ["na\u00efve", "\u3400", "\u9fff", "\u0430"]),
     ],
 )
 def test_words(text: str, words: list[str]) -> None:
@@ -90,6 +92,23 @@ def test_words_and_pairs_have_weights_of_their_own() -> None:
     assert score("red", weights) == pytest.approx(100 / (1 + exp(-1.0)))
     assert score("red lamp", weights) == pytest.approx(100 / (1 + exp(-3.0 / 3**0.5)))
     assert score("lamp red", weights) < score("red lamp", weights)
+
+
+def test_pairs_of_characters_tell_chinese_words_apart() -> None:
+    """One character says little in Chinese: the same four mean other things in another order."""
+    table = [0] * 4096
+    *_, pair, _ = Slots(4096).of(["\u9000", "\u8d27", "\u5417"])
+    table[pair] = 100
+    weights = Weights(bias=0, features={}, scale=0.1, table=table)
+    assert score("\u9000\u8d27\u5417", weights) > 90
+    assert score("\u8d27\u9000\u5417", weights) == pytest.approx(50)
+
+
+@pytest.mark.parametrize("phrase", ["\u4e00\u5171", "\u6253\u6298", "\u4e3a\u4ec0\u4e48", "\u7ffb\u8bd1"])
+def test_a_sign_of_work_in_chinese_raises_the_score(phrase: str) -> None:
+    with_sign, without = f"\u8bf7\u95ee{phrase}\u5462", "\u8bf7\u95ee" + "\u5462" * (len(phrase) + 1)
+    assert len(with_sign) == len(without)
+    assert score(with_sign) > score(without) + 10
 
 
 def test_slots_are_the_same_in_every_process() -> None:
