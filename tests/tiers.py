@@ -6,6 +6,7 @@ stop the later ones, so that one run shows everything that is wrong. Exit status
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -15,6 +16,8 @@ from xml.etree import ElementTree as ET
 
 ROOT = Path(__file__).resolve().parent.parent
 TIERS = ("unit", "property", "simulation", "contract", "cluster", "e2e")
+# Tests without processes and sockets do not disturb each other.
+IN_PARALLEL = {"unit", "property"}
 NO_TESTS_COLLECTED = 5
 
 
@@ -47,6 +50,12 @@ def counts_of(report: Path) -> Counts:
     return total
 
 
+def environment() -> dict[str, str]:
+    """Return ours, with a place for bytecode: many tests start processes, and compiling everything anew is slow."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PYTHONPYCACHEPREFIX": str(ROOT / "build" / "pycache")}
+
+
 def run_tier(tier: str) -> Counts:
     """Run one tier in its own pytest process."""
     report = ROOT / "build" / "tests" / f"{tier}.xml"
@@ -54,10 +63,12 @@ def run_tier(tier: str) -> Counts:
     report.unlink(missing_ok=True)
     started = time.monotonic()
     command = [sys.executable, "-m", "pytest", f"tests/{tier}", "-q", f"--junitxml={report}"]
+    if tier in IN_PARALLEL:
+        command.append("--numprocesses=auto")
     if tier in {"cluster", "e2e", "contract"}:
         command.append("--durations=5")
     print(f"\n=== {tier}", flush=True)
-    code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    code = subprocess.run(command, cwd=ROOT, env=environment(), check=False).returncode
     counts = counts_of(report)
     if code not in (0, NO_TESTS_COLLECTED) and counts.failed == 0:
         counts += Counts(failed=1)

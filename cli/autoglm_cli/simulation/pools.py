@@ -48,7 +48,7 @@ def pools_of(manifest: Path | None, name: str | None, asked: Asked) -> list[Simu
     """Return the pool of that name with the whole trace, or all of the manifest with their shares; raises Problem."""
     if manifest is None:
         return [_with_bounds(SimulatedPool(name or "pool", None, 1.0, WIDE, _service(WIDE, 8, asked)), asked)]
-    spec = _spec(manifest)
+    spec = spec_of(manifest)
     if name is None:
         return [_with_bounds(_simulated(pool, _share(pool, spec.pools), asked), asked) for pool in spec.pools]
     found = next((pool for pool in spec.pools if pool.name == name), None)
@@ -57,7 +57,8 @@ def pools_of(manifest: Path | None, name: str | None, asked: Asked) -> list[Simu
     return [_with_bounds(replace(_simulated(found, 1.0, asked), serves=None), asked)]
 
 
-def _spec(manifest: Path) -> Spec:
+def spec_of(manifest: Path) -> Spec:
+    """Return the spec of the manifest's first deployment; raises Problem."""
     try:
         documents = [one for one in yaml.safe_load_all(manifest.read_text("utf-8")) if isinstance(one, dict)]
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -40,6 +40,8 @@ class Replayed(NamedTuple):
     decision: PoolDecision
 
 
+LOGGER: Final = "autoglm_operator.journal"
+"""Under which name the lines stand in the operator's log."""
 _ENTRY: Final = TypeAdapter(Entry)
 
 

@@ -21,13 +21,13 @@ from autoglm_operator.scaling.deployment import (
     decide_deployment,
     inputs_for,
 )
-from autoglm_operator.scaling.journal import Entry, line_for
+from autoglm_operator.scaling.journal import LOGGER, Entry, line_for
 from autoglm_operator.scaling.model import Load, PoolDecision, PoolTarget
 from autoglm_operator.shell.scaling_metrics import ScalingMetrics
 from autoglm_operator.shell.state_store import StateStore, StateUnreadError
 
 _log: Final = logging.getLogger(__name__)
-_journal: Final = logging.getLogger(f"{__name__}.journal")
+_journal: Final = logging.getLogger(LOGGER)
 _LOADS_AT_ONCE: Final = 16
 _SMALL_NEWS_AFTER: Final = timedelta(seconds=60)
 """A figure on the edge changes the reason at every tick, and the journal is short."""

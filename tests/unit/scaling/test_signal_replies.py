@@ -1,7 +1,6 @@
 """Replies about replicas, consumer groups and users' own queries: what is not a plain number is never 0."""
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from autoglm_operator.shell.prometheus.replicas import reading_of
 from autoglm_operator.shell.prometheus.reply import PrometheusError, Row, Sample
 from autoglm_operator.shell.prometheus.wanted import Kind, wanted_by
 
+NOW = 1_790_000_000.0
 KV, FIRST = Kind.KV_CACHE, Kind.FIRST_TOKEN
 FULL = {Part.WORKERS: "2", Part.REPORTING: "2", Part.VALID: "2", Part.VALUE: "80", Part.AGE: "3"}
 TIMED = {Part.WORKERS: "2", Part.REPORTING: "2", Part.RATE: "1.5", Part.VALUE: "120", Part.QUEUE: "30", Part.AGE: "3"}
@@ -71,7 +71,7 @@ def test_missing_parts_and_doubles() -> None:
 def lag(group: str, topic: str, total: str, least: str) -> list[Row]:
     labels = {"consumergroup": group, "topic": topic}
     parts = {"sum": total, "least": least}
-    return [Row(labels | {"autoglm_series": part}, Sample(time.time(), value)) for part, value in parts.items()]
+    return [Row(labels | {"autoglm_series": part}, Sample(NOW, value)) for part, value in parts.items()]
 
 
 ROWS = [*lag("a", "x", "40", "2"), *lag("a", "y", "2", "0"), *lag("b", "x", "9", "-1"), *lag("c", "x", "NaN", "NaN")]
@@ -102,14 +102,14 @@ def reply(result: Any, kind: str = "vector", status: str = "success") -> bytes:
 
 
 def element(value: str, at: float = 0.0) -> dict[str, Any]:
-    return {"metric": {}, "value": [time.time() + at, value]}
+    return {"metric": {}, "value": [NOW + at, value]}
 
 
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
         (reply([element("4.5")]), Fresh(4500)),
-        (reply([time.time(), "3"], "scalar"), Fresh(3000)),
+        (reply([NOW, "3"], "scalar"), Fresh(3000)),
         (reply([]), Problem.MISSING),
         (reply([element("1"), element("2")]), Problem.DUPLICATE),
         (reply([element("NaN")]), Problem.NOT_A_NUMBER),
@@ -119,7 +119,7 @@ def element(value: str, at: float = 0.0) -> dict[str, Any]:
     ],
 )
 def test_an_own_query_gives_one_number(body: bytes, expected: Reading | Problem) -> None:
-    reading = answer_of(body, json.loads(body)["data"]["result"][0:1] and time.time())
+    reading = answer_of(body, json.loads(body)["data"]["result"][0:1] and NOW)
     assert expected in (reading, problem(reading))
 
 
@@ -129,7 +129,7 @@ def test_an_own_query_gives_one_number(body: bytes, expected: Reading | Problem)
         reply([{"metric": {}, "values": []}], "matrix"),
         reply([{"metric": {}, "value": [1]}]),
         reply([3]),
-        reply([time.time(), "text"], "string"),
+        reply([NOW, "text"], "string"),
         reply([element("1", at=-3600)]),
         reply([element("1")], status="error"),
         b"<html>",
@@ -139,11 +139,11 @@ def test_an_own_query_gives_one_number(body: bytes, expected: Reading | Problem)
 )
 def test_what_is_no_answer_is_an_error(body: bytes) -> None:
     with pytest.raises(PrometheusError):
-        answer_of(body, time.time())
+        answer_of(body, NOW)
 
 
 def test_empty_is_zero_only_where_the_user_says_so() -> None:
-    empty = answer_of(reply([]), time.time())
+    empty = answer_of(reply([]), NOW)
     assert meant(empty, empty_means_zero=True) == Fresh(0)
     assert meant(empty, empty_means_zero=False) == empty
     nan = NoData(Problem.NOT_A_NUMBER, "value 'NaN'")
