@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from autoglm_node.engine.packing import Batching, InWork, Plan, plan
-from autoglm_node.engine.sampling import Scores, log_softmax
+from autoglm_node.engine.sampling import Scores, StepScores
 from autoglm_node.engine.sequence import Sequence, TokenEvent, TooLongError
 from autoglm_node.engine.slots import Chunked, Running, prompted
 
@@ -122,11 +122,10 @@ class DecodeLoop:
 
     def _decode(self) -> list[TokenEvent]:
         batch = list(self._running)
-        scores = self._model.decode([r.last for r in batch], [r.length for r in batch])
+        scores = StepScores(self._model.decode([r.last for r in batch], [r.length for r in batch]))
         for running in batch:
             running.length += 1
-        logprobs = log_softmax(scores)
-        events = [running.advance(logprobs[i], self._max_tokens) for i, running in enumerate(batch)]
+        events = [running.advance(scores, row, self._max_tokens) for row, running in enumerate(batch)]
         # From the last slot down, so that an index is still right when its turn comes.
         for index in reversed(range(len(batch))):
             if events[index].finish_reason:
@@ -183,7 +182,7 @@ class DecodeLoop:
         self._chunked = None
         if top != len(self._running):
             self._model.move(top, len(self._running), chunked.read)
-        return self._begin(prompted(chunked.sequence, chunked.bucket), log_softmax(scores)[0])
+        return self._begin(prompted(chunked.sequence, chunked.bucket), StepScores(scores))
 
     def _read_pack(self, sequences: list[Sequence]) -> list[TokenEvent]:
         # The longest first: those that get their first token here may end with it and leave.
@@ -191,7 +190,7 @@ class DecodeLoop:
         longest = len(sequences[0].input_ids)
         scores = self._model.prefill(len(self._running), [sequence.input_ids for sequence in sequences])
         self._count(sum(len(sequence.input_ids) for sequence in sequences), longest * len(sequences))
-        logprobs = log_softmax(scores)
+        drawn = StepScores(scores)
         first, events = len(self._running), []
         for sequence in sequences:
             self._running.append(prompted(sequence, self.batching.bucket_of(len(sequence.input_ids))))
@@ -200,15 +199,15 @@ class DecodeLoop:
             if len(sequences[row].input_ids) == longest:
                 running = self._running[first + row]
                 running.length += 1
-                event = running.advance(logprobs[row], self._max_tokens)
+                event = running.advance(drawn, row, self._max_tokens)
                 events.append(event)
                 if event.finish_reason:
                     self._release(first + row)
         return events[::-1]
 
-    def _begin(self, running: Running, logprobs: Scores) -> list[TokenEvent]:
+    def _begin(self, running: Running, scores: StepScores) -> list[TokenEvent]:
         running.length += 1
-        event = running.advance(logprobs, self._max_tokens)
+        event = running.advance(scores, 0, self._max_tokens)
         if not event.finish_reason:
             self._running.append(running)
         return [event]

@@ -28,6 +28,27 @@ def likeliest(logprobs: Scores, count: int) -> tuple[tuple[int, float], ...]:
     return tuple((int(token), float(logprobs[token])) for token in ordered)
 
 
+class StepScores:
+    """The scores [rows, vocabulary] of one run, with what every row needs worked out for all rows at once."""
+
+    def __init__(self, scores: Scores) -> None:
+        """Find the likeliest token of each row; the scores must stay as they are while this is used."""
+        self._scores = scores
+        top = scores.max(axis=-1, keepdims=True)
+        self._sums = top[:, 0] + np.log(np.exp(scores - top).sum(axis=-1))
+        self._best: list[int] = scores.argmax(axis=-1).tolist()
+        self._best_logprobs: list[float] = (top[:, 0] - self._sums).tolist()
+
+    def likeliest(self, row: int) -> tuple[int, float]:
+        """Return the likeliest token of a row and its natural log-probability."""
+        return self._best[row], self._best_logprobs[row]
+
+    def logprobs(self, row: int) -> Scores:
+        """Return the natural log-probabilities [vocabulary] of a row."""
+        logprobs: Scores = self._scores[row] - self._sums[row]
+        return logprobs
+
+
 class Chooser:
     """Chooses the tokens of one reply, one after the other; remembers what penalties count."""
 
@@ -35,6 +56,11 @@ class Chooser:
         self._sampling = sampling
         self._rng = np.random.default_rng(sampling.seed)
         self._counts: Counter[int] = Counter()
+
+    @property
+    def takes_the_likeliest(self) -> bool:
+        """Whether every token is simply the likeliest one."""
+        return self._sampling.temperature <= 0 and not self._sampling.penalises
 
     def choose(self, logprobs: Scores) -> int:
         """Return the next token for log-probabilities [vocabulary]."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from autoglm_node.engine.sampling import Chooser, Scores, likeliest
+from autoglm_node.engine.sampling import Chooser, StepScores, likeliest
 from autoglm_node.engine.sequence import FinishReason, Sequence, TokenEvent
 
 
@@ -17,13 +17,16 @@ class Running:
     last: int
     produced: int = 0
 
-    def advance(self, logprobs: Scores, room: int) -> TokenEvent:
-        """Draw the next token from log-probabilities [vocabulary] in a slot of `room` tokens."""
-        token = self.chooser.choose(logprobs)
-        self.last = token
+    def advance(self, scores: StepScores, row: int, room: int) -> TokenEvent:
+        """Draw the next token from a row of scores in a slot of `room` tokens."""
         self.produced += 1
+        if self.chooser.takes_the_likeliest and not self.sequence.top_logprobs:
+            self.last, logprob = scores.likeliest(row)
+            return TokenEvent(self.sequence.id, self.last, logprob, self._finish(room))
+        logprobs = scores.logprobs(row)
+        self.last = self.chooser.choose(logprobs)
         top = likeliest(logprobs, self.sequence.top_logprobs)
-        return TokenEvent(self.sequence.id, token, float(logprobs[token]), self._finish(room), top)
+        return TokenEvent(self.sequence.id, self.last, float(logprobs[self.last]), self._finish(room), top)
 
     def _finish(self, room: int) -> FinishReason:
         if self.last in self.sequence.stop_ids:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from autoglm_node.engine.sampling import Chooser, likeliest, log_softmax, pick
+from autoglm_node.engine.sampling import Chooser, StepScores, likeliest, log_softmax, pick
 from autoglm_node.sampling import GREEDY, Sampling
 
 
@@ -9,6 +9,27 @@ def test_log_softmax_of_large_scores_is_normalised() -> None:
     logprobs = log_softmax(np.array([[1000.0, 1001.0], [-5.0, -5.0]], dtype=np.float32))
     assert np.exp(logprobs).sum(axis=1) == pytest.approx([1.0, 1.0])
     assert logprobs[0, 1] == pytest.approx(-0.31326, abs=1e-4)
+
+
+def test_scores_of_a_step_are_those_of_each_row_alone() -> None:
+    scores = np.random.default_rng(4).normal(0, 5, (3, 50)).astype(np.float32)
+    step, rows = StepScores(scores), log_softmax(scores)
+    for row, logprobs in enumerate(rows):
+        assert step.logprobs(row) == pytest.approx(logprobs, abs=1e-5)
+        token, logprob = step.likeliest(row)
+        assert (token, logprob) == (int(logprobs.argmax()), pytest.approx(float(logprobs.max()), abs=1e-5))
+
+
+def test_scores_that_would_overflow_are_drawn_from_like_others() -> None:
+    assert StepScores(np.array([[1000.0, 1001.0]], np.float32)).likeliest(0) == (1, pytest.approx(-0.31326, abs=1e-4))
+
+
+@pytest.mark.parametrize(
+    ("sampling", "plain"),
+    [(GREEDY, True), (Sampling(0.5), False), (Sampling(presence_penalty=1.0), False), (Sampling(top_k=3), True)],
+)
+def test_only_unpenalised_greedy_replies_take_the_likeliest(sampling: Sampling, plain: bool) -> None:
+    assert Chooser(sampling).takes_the_likeliest is plain
 
 
 def test_temperature_zero_takes_the_likeliest() -> None:
