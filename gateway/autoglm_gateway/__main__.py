@@ -29,6 +29,7 @@ def main() -> None:
         stall_seconds=arguments.stall_seconds,
         propagation_seconds=arguments.propagation_seconds,
         drain_seconds=arguments.drain_seconds,
+        probe_port=arguments.probe_port,
     )
     uvloop.run(_run(settings, _source(arguments)))
 
@@ -67,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default=settings.host)
     parser.add_argument("--port", type=int, default=settings.port, help="0 takes a free one and logs it")
     parser.add_argument("--admin-port", type=int, default=settings.admin_port)
+    parser.add_argument("--probe-port", type=int, help="answer /healthz and /readyz there too, in a thread; 0: any")
     parser.add_argument("--answer-seconds", type=float, default=settings.answer_seconds)
     parser.add_argument("--stall-seconds", type=float, default=settings.stall_seconds)
     parser.add_argument("--propagation-seconds", type=float, default=settings.propagation_seconds)

@@ -4,9 +4,10 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 import orjson
@@ -18,6 +19,8 @@ from autoglm_gateway.cache.counts import CacheCollector
 from autoglm_gateway.fleet import Fleet
 from autoglm_gateway.front import Front, refusal_body
 from autoglm_gateway.metrics import Metrics
+from autoglm_gateway.overload import RETRY_SECONDS, Pressure
+from autoglm_gateway.pulse import ProbeServer, Pulse
 from autoglm_gateway.relay import Relay
 from autoglm_gateway.route import Router
 from autoglm_gateway.watchdog import Watchdog
@@ -48,6 +51,8 @@ class Settings:
     connect_seconds: float = 2.0
     propagation_seconds: float = names.ENDPOINT_PROPAGATION_SECONDS
     drain_seconds: float = 300.0
+    probe_port: int | None = None
+    """Where probes are answered by a thread of their own; None: on the admin port only."""
 
 
 class Gateway:
@@ -63,12 +68,15 @@ class Gateway:
         self._weighing = Weighing(self._router, lambda broken: self._metrics.weights_broken(broken=broken))
         self.fleet = Fleet(self._upstreams.forget, self._configured, self._weighing.use, self._use_redis)
         self._metrics = Metrics(self.fleet.pools.values, self._complex_share, lambda: self.fleet.callers.problems)
-        self._watchdog = Watchdog(self._metrics.lagged)
+        self._pulse = Pulse(monotonic())
+        self._probes = ProbeServer(self._pulse)
+        self._pressure = Pressure()
+        self._watchdog = Watchdog(self._woke)
         relay = Relay(self._upstreams, self._metrics, answer_seconds=settings.answer_seconds)
         self._cache = AnswerCache(relay.carry, self._metrics)
         self._metrics.registry.register(CacheCollector(self._cache.counts, self._cache.gauges))
-        front = Front(self.fleet, self._cache, self._metrics, self._router)
-        self._server = HttpServer(front.handle, self._limits, refusal_body=refusal_body)
+        self._front = Front(self.fleet, self._cache, self._metrics, self._router)
+        self._server = HttpServer(self._handle, self._limits, refusal_body=refusal_body)
         self._admin = HttpServer(self._admin_handler(), Limits())
         self._stopping = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
@@ -78,6 +86,8 @@ class Gateway:
         port = await self._server.start(self._settings.host, self._settings.port)
         admin_port = await self._admin.start(self._settings.host, self._settings.admin_port)
         log.info("serving on port %d, admin on port %d", port, admin_port)
+        if self._settings.probe_port is not None:
+            log.info("probes on port %d", self._probes.start(self._settings.host, self._settings.probe_port))
         self.fleet.start()
         self._watchdog.start()
         self._following = asyncio.create_task(self._source(self.fleet))
@@ -111,6 +121,7 @@ class Gateway:
         """Close everything at once; raises what broke the source of configuration."""
         self.fleet.stop()
         self._watchdog.stop()
+        self._probes.stop()
         await self._server.close()
         await self._admin.close()
         await self._cache.close()
@@ -119,6 +130,18 @@ class Gateway:
             self._following.cancel()
             with suppress(asyncio.CancelledError):
                 await self._following
+
+    def _handle(self, request: Request, responder: Responder) -> Awaitable[None]:
+        """Answer a client; plain and not a coroutine itself, because it is called for every query."""
+        if self._pressure.sheds:
+            return self._front.shed(request, responder, RETRY_SECONDS)
+        return self._front.handle(request, responder)
+
+    def _woke(self, late_seconds: float) -> None:
+        """Take in how late the watchdog was, and tell the probes that the event loop runs."""
+        self._metrics.lagged(late_seconds)
+        self._pressure.lagged(late_seconds)
+        self._pulse.beat(monotonic(), *self._ready())
 
     def _configured(self, config: GatewayConfig) -> None:
         self._limits.max_body_bytes = config.max_body_bytes

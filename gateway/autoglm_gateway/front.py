@@ -45,6 +45,14 @@ class Front:
             body = error_body(request.path, refusal.status, refusal.message, refusal.code)
             await responder.send(refusal.status, [_JSON, *refusal.headers], body)
 
+    async def shed(self, request: Request, responder: Responder, retry_seconds: int) -> None:
+        """Refuse a request at once, because this gateway's processor has more to do than it can."""
+        self._metrics.count(NO_POOL, NO_POOL, "429")
+        self._metrics.rejected(NO_POOL, "gateway_overloaded")
+        message = f"this gateway has more to do than it can; retry in {retry_seconds} s"
+        body = error_body(request.path, 429, message, "gateway_overloaded")
+        await responder.send(429, [_JSON, ("retry-after", str(retry_seconds))], body)
+
     async def _route(self, request: Request, responder: Responder) -> None:
         try:
             answer = self._plan(request, asyncio.get_running_loop().time())

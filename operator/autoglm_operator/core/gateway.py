@@ -11,7 +11,8 @@ from autoglm_operator.core.settings import Images
 
 # Together with the seconds that endpoints need to catch up this stays below names.GRACE_MARGIN_SECONDS.
 _DRAIN_MARGIN_SECONDS: Final = 5
-_DEFAULT_RESOURCES: Final[JSON] = {"requests": {"cpu": "50m", "memory": "128Mi"}}
+# A gateway that asks for little gets little of a crowded node, and everybody's queries wait for it.
+_DEFAULT_RESOURCES: Final[JSON] = {"requests": {"cpu": "250m", "memory": "128Mi"}}
 
 
 def gateway_deployment_for(deployment: Deployment, images: Images) -> JSON:
@@ -80,11 +81,18 @@ def _container(deployment: Deployment, images: Images) -> JSON:
         "image": template.image or images.gateway,
         "imagePullPolicy": images.pull_policy,
         # The gateway tells clients itself what it must leave; the kubelet's kill at the end of the grace is silent.
-        "args": ["--drain-seconds", str(_longest_drain(deployment) + _DRAIN_MARGIN_SECONDS)],
+        "args": [
+            *("--drain-seconds", str(_longest_drain(deployment) + _DRAIN_MARGIN_SECONDS)),
+            *("--probe-port", str(names.GATEWAY_PROBE_PORT)),
+        ],
         "env": [*containers.identity_env(deployment.name), config_map],
-        "ports": containers.ports(names.GATEWAY_PORT, names.GATEWAY_ADMIN_PORT),
+        "ports": [
+            *containers.ports(names.GATEWAY_PORT, names.GATEWAY_ADMIN_PORT),
+            containers.port(names.PORT_NAME_PROBES, names.GATEWAY_PROBE_PORT),
+        ],
         "resources": containers.resources(template, _DEFAULT_RESOURCES),
         "securityContext": containers.CONTAINER_SECURITY,
         "volumeMounts": [containers.SCRATCH_MOUNT],
-        **containers.probes(),
+        # A port of its own, where a thread answers: a busy event loop is no reason to take a gateway away.
+        **containers.probes(names.PORT_NAME_PROBES),
     }
