@@ -1,6 +1,8 @@
 """Labelled outcomes: questions with what a light and a large model made of them, as JSON lines, plain or gzip."""
 
 import gzip
+import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final
@@ -36,15 +38,15 @@ class Outcome(BaseModel):
 def read_outcomes(path: Path) -> list[Outcome]:
     """Read all rows; raises OutcomesError naming the line that is wrong."""
     try:
-        return list(_rows(path))
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+        unpacked = gzip.decompress(content) if content.startswith(_GZIP_MAGIC) else content
+    except (OSError, EOFError, zlib.error) as error:
         raise OutcomesError(f"{path} cannot be read: {error}") from error
+    return list(_rows(path, unpacked.removeprefix(BOM_UTF8)))
 
 
-def _rows(path: Path) -> Iterator[Outcome]:
-    content = path.read_bytes()
-    text = (gzip.decompress(content) if content.startswith(_GZIP_MAGIC) else content).decode()
-    for number, line in enumerate(text.split("\n"), 1):
+def _rows(path: Path, content: bytes) -> Iterator[Outcome]:
+    for number, line in enumerate(content.split(b"\n"), 1):
         if not line.strip():
             continue
         try:

@@ -57,6 +57,44 @@ def test_chance_is_a_half_and_intervals_hold_the_value() -> None:
 ROW = {"id": "a", "domain": "d", "question": "q?", "weak_correct": 0, "strong_correct": 1, "contaminated": 0}
 
 
+def by_the_book(scores: Any, of: Labels) -> tuple[float, float, float]:
+    """RouteLLM's own way: quantile bins, accuracy at each threshold, `np.interp` and the trapezoid rule."""
+    thresholds = np.quantile(scores, np.linspace(0, 1, 11))[::-1]
+    masks = [scores >= threshold for threshold in thresholds]
+    percent = np.array([100 * mask.mean() for mask in masks])
+    accuracy = np.array([np.where(mask, of.strong, of.weak).mean() for mask in masks])
+    weak, strong = of.weak.mean(), of.strong.mean()
+    area = np.trapezoid(accuracy, percent / 100)
+    wanted = [weak + share * (strong - weak) for share in (0.5, 0.8)]
+    cpt50, cpt80 = np.interp(wanted, accuracy, percent)
+    return float((area - weak) / (strong - weak)), float(cpt50), float(cpt80)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("signal", [0.2, 1.0, 3.0])
+def test_the_measures_are_those_of_routellm(seed: int, signal: float) -> None:
+    rng = np.random.default_rng(seed)
+    gain = rng.random(4000) < 0.3
+    drawn = Labels(np.where(gain, 0.0, 1.0), np.ones(4000))
+    scores = signal * gain + rng.normal(size=4000)
+    found = quality(scores, drawn)
+    apgr, cpt50, cpt80 = by_the_book(scores, drawn)
+    assert found.apgr == pytest.approx(apgr, abs=0.002)
+    assert (found.cpt50, found.cpt80) == pytest.approx((cpt50, cpt80), abs=0.5)
+
+
+def test_many_equal_scores_are_measured_as_far_as_they_rank() -> None:
+    scores = np.array([1.0] * 5 + [0.0] * 5)
+    assert quality(scores, labels([0] * 5 + [1] * 5, [1] * 10)).apgr == pytest.approx(0.75)
+    assert quality(scores, labels([1] * 5 + [0] * 5, [1] * 10)).apgr == pytest.approx(0.25)
+
+
+def test_rows_with_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(ROW).encode() + b"\r\n" + json.dumps(ROW).encode() + b"\r\n")
+    assert len(read_outcomes(path)) == 2
+
+
 @pytest.mark.parametrize("compressed", [False, True])
 def test_outcomes_are_read_plain_and_gzipped(tmp_path: Path, *, compressed: bool) -> None:
     text = (json.dumps(ROW) + "\n\n" + json.dumps(ROW | {"contaminated": 1, "bench": "x"}) + "\n").encode()
@@ -74,8 +112,14 @@ def test_outcomes_are_read_plain_and_gzipped(tmp_path: Path, *, compressed: bool
         (b'{"question": "q", "weak_correct": 0, "strong_correct": 1}\n{"question": "q"}', "line 2: weak_correct"),
         (b"[]", "line 1"),
         (b'{"question": "q", "weak_correct": 2, "strong_correct": 1}', "line 1: weak_correct"),
-        (b"\xff\xfe", "cannot be read"),
+        (b"\xff\xfe", "line 1: Invalid JSON"),
+        (json.dumps(ROW).encode() + b'\n{"question": "\xff"}', "line 2: Invalid JSON"),
+        (b'\n\n{"question": "q", "weak_correct": 0, "strong_correct": NaN}', "line 3: strong_correct"),
+        (b'{"question": "\\ud800", "weak_correct": 0, "strong_correct": 1}', "line 1: Invalid JSON"),
+        (b"id,question\n1,what", "line 1: Invalid JSON"),
         (b"\x1f\x8bnot gzip", "cannot be read"),
+        (gzip.compress(b"x" * 1000)[:-12], "cannot be read"),
+        (gzip.compress(bytes(range(256)))[:20] + b"\xff" * 200, "cannot be read"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, content: bytes, sentence: str) -> None:
