@@ -1,5 +1,6 @@
 """`autoglm route` as a user runs it, with the real libraries."""
 
+import gzip
 import json
 from pathlib import Path
 from random import Random
@@ -65,6 +66,35 @@ def test_trained_weights_beat_length_on_rows_of_the_same_topics(files: tuple[Pat
 
 def questions(path: Path) -> list[str]:
     return [json.loads(line)["question"] for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_what_eval_prints_as_json_stands_beside_length_and_chance(tmp_path: Path, *, compressed: bool) -> None:
+    rng = Random(6)
+    text = "".join(json.dumps(row(rng, number)) + "\n" for number in range(300)).encode()
+    file = tmp_path / "rows"
+    file.write_bytes(gzip.compress(text) if compressed else text)
+    figures = json.loads(run("eval", file, "--output", "json"))
+    for measures in (figures, figures["baselines"]["length"], figures["baselines"]["random"]):
+        assert 0 < measures["apgr"] < 1
+        assert 0 < measures["cpt50"] <= measures["cpt80"] <= 100
+    assert figures["baselines"]["random"]["apgr"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_chinese_is_learned_from_its_characters(tmp_path: Path) -> None:
+    """Two kinds of questions that share all their characters but not their pairs."""
+    rng = Random(8)
+    rows = []
+    for number in range(400):
+        gains = number % 2
+        filler = "".join(rng.choice("\u7684\u4e86\u662f\u5728\u6709") for _ in range(rng.randint(2, 12)))
+        question = filler + ("\u8d27\u9000" if gains else "\u9000\u8d27")
+        rows.append({"domain": str(number % 7), "question": question, "weak_correct": 1 - gains, "strong_correct": 1})
+    file = tmp_path / "rows"
+    file.write_text("".join(json.dumps(one) + "\n" for one in rows))
+    held_out = json.loads(run("train", file, "--out", tmp_path / "w", "-o", "json"))["held_out"]
+    assert held_out["same_domains"]["apgr"] > 0.7
+    assert held_out["length"]["apgr"] < 0.6
 
 
 def test_the_shipped_weights_are_measured_without_a_file(files: tuple[Path, Path]) -> None:
