@@ -72,6 +72,7 @@ class Reason(StrEnum):
     MANUAL_ZERO = "ManualZero"
     WOKEN = "Woken"
     GPU_BUDGET = "GPUBudget"
+    WHOLE_NODES = "WholeNodes"
     INSUFFICIENT_GPU = "InsufficientGPU"
     QUOTA = "QuotaExceeded"
     EXTERNAL = "External"
@@ -112,6 +113,14 @@ class SignalReport(Model):
     proposal: Annotated[int | None, Field(ge=0, description="Size that the signal asks for.")] = None
     freshness: Annotated[
         str, Field(max_length=64, description="Fresh, or why the value is old, partial or absent.")
+    ] = ""
+    source: Annotated[
+        str,
+        Field(
+            max_length=64,
+            description="Where the value comes from: Prometheus, the gateways themselves, the replicas themselves, "
+            "memory (the last complete value), the spec.",
+        ),
     ] = ""
 
 

@@ -95,10 +95,13 @@ def _decision(decision: Decision) -> Iterator[RenderableType]:
 
 
 def _signals(reports: Sequence[SignalReport], winner: str | None) -> Table:
-    table = _table("signal", "value", "target", "proposal", "freshness", "", right=("value", "target", "proposal"))
+    table = _table(
+        "signal", "value", "target", "proposal", "freshness", "source", "", right=("value", "target", "proposal")
+    )
     for report in reports:
         won = report.signal == winner
-        cells = (report.signal, report.value, report.target, _count(report.proposal), report.freshness)
+        asked, source = _count(report.proposal), report.source or None
+        cells = (report.signal, report.value, report.target, asked, report.freshness, source)
         _add(table, *cells, "won" if won else "", style="bold" if won else None)
     return table
 

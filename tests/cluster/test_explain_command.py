@@ -20,7 +20,10 @@ from support.operators import World
 pytestmark = pytest.mark.cluster
 
 NOW = datetime(2026, 11, 11, 20, tzinfo=UTC)
-ROWS = (Proposal("TokenDemand", "900", "250", 4, "Fresh"), Proposal("Concurrency", "", "6", None, "Held: Missing"))
+ROWS = (
+    Proposal("TokenDemand", "900", "250", 4, "Fresh", "Prometheus"),
+    Proposal("Concurrency", "", "6", None, "Held: Missing"),
+)
 GROWN = PoolDecision(4, Reason.SCALE_UP_LIMIT, "TokenDemand", "1 -> 4", True, Reason.SCALE_UP_LIMIT, NOW, ROWS)
 
 
@@ -55,8 +58,8 @@ def test_a_person_reads_why(decided: World) -> None:
     told = explain(decided.cluster.kubeconfig, "shop", "-n", decided.namespace)
     lines = [" ".join(line.split()) for line in told.stdout.splitlines()]
     assert (told.returncode, lines[0]) == (0, "shop: ready")
-    assert "TokenDemand 900 250 4 Fresh won" in lines
-    assert "Concurrency 6 - Held: Missing" in lines
+    assert "TokenDemand 900 250 4 Fresh Prometheus won" in lines
+    assert "Concurrency 6 - Held: Missing -" in lines
     assert "2026-11-11T20:00:00Z light 1 -> 4 ScaleUpLimit TokenDemand ScaleUpLimit 1 -> 4" in lines
 
 

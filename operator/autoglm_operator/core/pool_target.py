@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from autoglm_api.status import Reason
+from autoglm_operator.core.nodes import placement_of
 from autoglm_operator.core.observed import Observed
 from autoglm_operator.core.pools import PoolPlan
 from autoglm_operator.core.refused_pods import pods_refused
@@ -46,6 +47,7 @@ def sighting_of(plan: PoolPlan, observed: Observed) -> Sighting:
         gpus_per_replica=pool.engine.gpus_per_replica,
         gpu_budget=plan.gpu_budget,
         unschedulable=len(waits) + (refused.count if refused is not None else 0),
+        placement=placement_of(pool),
         no_room=refused.reason if refused is not None and refused.count else Reason.INSUFFICIENT_GPU,
     )
     return Sighting(target, min(since, default=None))

@@ -24,15 +24,18 @@ _INACTIVE: Final = {
 }
 """Reasons of decisions that no signal has made."""
 _LIMITS: Final = {
-    Reason.PAUSED: "the resource's annotation holds this direction of scaling",
-    Reason.QUOTA: "a ResourceQuota of the namespace refuses further replicas",
-    Reason.API_REFUSED: "the API server refuses further replicas",
-    Reason.INSUFFICIENT_GPU: "no node has room for the replicas that were asked for, so no more are",
-    Reason.GPU_BUDGET: "gpuBudget does not allow more",
-    Reason.TOO_MANY_REPLICAS: "maxReplicas is the limit",
-    Reason.TOO_FEW_REPLICAS: "minReplicas is the limit",
-    Reason.SCALE_UP_LIMIT: "the scaleUp policies limit the rate",
-    Reason.SCALE_DOWN_LIMIT: "the scaleDown policies limit the rate",
+    Reason.PAUSED: "the resource's annotation holds this direction of scaling; remove it to let the pool follow",
+    Reason.QUOTA: "a ResourceQuota of the namespace refuses further replicas; raise the quota, or lower maxReplicas",
+    Reason.API_REFUSED: "the API server refuses further replicas; the condition Degraded has its words",
+    Reason.INSUFFICIENT_GPU: "no node has room for the replicas that were asked for, so no more are; add nodes that "
+    "the pool's nodeSelector and tolerations allow, free some, or lower maxReplicas",
+    Reason.GPU_BUDGET: "gpuBudget does not allow more; raise spec.gpuBudget, or lower another pool's maxReplicas",
+    Reason.CONSOLIDATION: "fewer replicas could not carry the load; it shrinks when the load falls",
+    Reason.TOO_MANY_REPLICAS: "maxReplicas is the limit; raise it, or that of the schedule in force, to let it grow",
+    Reason.TOO_FEW_REPLICAS: "minReplicas is the limit; lower it, or that of the schedule in force, to let it shrink",
+    Reason.SCALE_UP_LIMIT: "the scaleUp policies limit the rate; the next steps follow, or raise behavior.scaleUp",
+    Reason.SCALE_DOWN_LIMIT: "the scaleDown policies limit the rate; the next steps follow, or raise "
+    "behavior.scaleDown",
 }
 _MOST_SIGNALS: Final = 20
 _MAX_MESSAGE: Final = 4096
@@ -151,4 +154,5 @@ def _report(one: Proposal) -> SignalReport:
         target=one.target[:40],
         proposal=one.proposal,
         freshness=one.freshness[:64],
+        source=one.source[:64],
     )

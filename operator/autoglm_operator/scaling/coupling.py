@@ -30,4 +30,6 @@ def _rates(load: Load) -> tuple[int, int] | None:
 
 def _shifted(load: Load, long: int, short: int, scale: float) -> Load:
     expected = min(short, int(short * scale))
-    return replace(load, offered_tokens=Fresh(expected)) if expected > long else load
+    if expected <= long or not isinstance(load.offered_tokens, Fresh):
+        return load
+    return replace(load, offered_tokens=replace(load.offered_tokens, milli=expected))

@@ -17,6 +17,7 @@
 | would shrink while a replica's capacity is in doubt| held                          | CapacityUncertain    |
 | would shrink soon after it has grown               | held, for the scaleDown window| ScaleDownStabilized  |
 | the rest of the replicas could not carry the load  | held, or shrinks less         | ConsolidationUnsafe  |
+| granularity is Node, a node would be half used     | rounded up to whole nodes     | WholeNodes           |
 | else                                               | by the behaviour              | as the behaviour     |
 
 The size that the signals ask for is the largest proposal, so a pool grows if any asks for more and shrinks only if all
@@ -30,7 +31,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from autoglm_api.spec import Forecast, Panic, Scaling
+from autoglm_api.spec import Forecast, Granularity, Panic, Scaling
 from autoglm_api.status import Reason
 from autoglm_operator.scaling import forecast
 from autoglm_operator.scaling.behavior import Bounds, Normalized, normalize
@@ -42,6 +43,7 @@ from autoglm_operator.scaling.observation import Observation, observe
 from autoglm_operator.scaling.outage import Stage, fallback_size, held_size
 from autoglm_operator.scaling.panic import Burst, PanicState, after
 from autoglm_operator.scaling.readings import Fresh
+from autoglm_operator.scaling.room import whole_nodes
 from autoglm_operator.scaling.rules import DOWNSCALE_STABILIZATION, complete, tolerance_of
 from autoglm_operator.scaling.schedule import Scheduled, scheduled
 from autoglm_operator.scaling.signals import Opinion, Pool, opinions
@@ -108,7 +110,7 @@ class _Verdict(NamedTuple):
 def decide(snapshot: PoolSnapshot, scaling: Scaling, state: PoolState, now: datetime) -> tuple[PoolDecision, PoolState]:
     """Return the size that the pool should have now and the state for the next decision; pure."""
     case = _case(snapshot, scaling, taken_in(state, snapshot, scaling, now), now)
-    verdict = _slept(case) or _out_of_bounds(case) or _with_room(case, _by_signals(case))
+    verdict = _slept(case) or _out_of_bounds(case) or _by_nodes(case, _with_room(case, _by_signals(case)))
     asked = Asked(snapshot.current, now) if verdict.replicas != snapshot.current else case.state.asked
     return _told(case, verdict), replace(case.state, history=verdict.history, asked=asked)
 
@@ -273,6 +275,14 @@ def _with_room(case: _Case, verdict: _Verdict) -> _Verdict:
     return _Verdict(case.current, case.snapshot.no_room, case.snapshot.no_room, verdict.history)
 
 
+def _by_nodes(case: _Case, verdict: _Verdict) -> _Verdict:
+    room = case.snapshot.room
+    if room is None or case.scaling.granularity is not Granularity.NODE:
+        return verdict
+    size = whole_nodes(verdict.replicas, case.current, case.snapshot.unschedulable, room, case.bounds.maximum)
+    return verdict if size == verdict.replicas else verdict._replace(replicas=size, reason=Reason.WHOLE_NODES)
+
+
 def _reason(normalized: Normalized, case: _Case) -> Reason:
     if normalized.is_limited:
         planned = normalized.reason is Reason.TOO_FEW_REPLICAS and case.schedule.name is not None
@@ -287,7 +297,7 @@ def _by_signals_alone(case: _Case) -> int:
 
 
 def _told(case: _Case, verdict: _Verdict) -> PoolDecision:
-    problems = case.schedule.problems
+    problems = (*case.schedule.problems, *_room_words(case, verdict))
     told = Told(case.said, _floors(case), case.current, verdict.replicas, verdict.reason, problems)
     return PoolDecision(
         replicas=verdict.replicas,
@@ -299,6 +309,12 @@ def _told(case: _Case, verdict: _Verdict) -> PoolDecision:
         at=case.now,
         proposals=proposals(told),
     )
+
+
+def _room_words(case: _Case, verdict: _Verdict) -> tuple[str, ...]:
+    room = case.snapshot.room
+    matters = {verdict.reason, verdict.limited} & {Reason.INSUFFICIENT_GPU, Reason.WHOLE_NODES}
+    return (room.words,) if room is not None and matters else ()
 
 
 def _floors(case: _Case) -> tuple[Floor, ...]:

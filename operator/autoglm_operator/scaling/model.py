@@ -8,6 +8,7 @@ from typing import Final
 from autoglm_api.spec import Mode, QueryClass, Scaling
 from autoglm_api.status import Reason
 from autoglm_operator.scaling.readings import NoData, Problem, Reading
+from autoglm_operator.scaling.room import Placement, Room
 
 NOT_READ: Final = NoData(Problem.MISSING, "no series")
 
@@ -55,6 +56,8 @@ class PoolSnapshot:
     """How long the oldest of them has waited."""
     no_room: Reason = Reason.INSUFFICIENT_GPU
     """What keeps them from a place: no node has room, a quota, another refusal."""
+    room: Room | None = None
+    """What the nodes have room for; None: not known, or of no matter."""
     became_ready: tuple[float, ...] = ()
     """Start-up times in seconds of the replicas that have become ready since the last snapshot."""
 
@@ -78,6 +81,9 @@ class PoolTarget:
     unschedulable: int = 0
     unschedulable_seconds: float = 0.0
     no_room: Reason = Reason.INSUFFICIENT_GPU
+    placement: Placement = Placement(0)  # noqa: RUF009 - immutable
+    """On which nodes its replicas may run."""
+    room: Room | None = None
     became_ready: tuple[float, ...] = ()
     gpu_budget: int | None = None
     """GPUs that all pools of the deployment may take together; None: any number."""
@@ -104,6 +110,7 @@ class PoolTarget:
             unschedulable=self.unschedulable,
             unschedulable_seconds=self.unschedulable_seconds,
             no_room=self.no_room,
+            room=self.room,
             became_ready=self.became_ready,
         )
 
@@ -120,6 +127,8 @@ class Proposal:
     proposal: int | None
     freshness: str
     """Fresh, or the problem."""
+    source: str = ""
+    """Where the value comes from: Prometheus, the gateways or the replicas themselves, memory, the spec."""
 
 
 @dataclass(frozen=True, slots=True)

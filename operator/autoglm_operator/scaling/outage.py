@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Final, assert_never
 
 from autoglm_api.spec import Fallback, FallbackBehavior
-from autoglm_operator.scaling.readings import AtLeast, Fresh, NoData, Problem, Reading
+from autoglm_operator.scaling.readings import REMEMBERED, AtLeast, Fresh, NoData, Problem, Reading
 
 RECENT_FOR: Final = timedelta(seconds=60)
 """How long the last complete figure of a signal still speaks for it."""
@@ -129,5 +129,7 @@ def _stage(age: timedelta | None, failing: timedelta, lost_after: timedelta) -> 
 
 def _raised(reading: AtLeast | NoData, last: Fresh | None) -> Reading:
     """Return the last complete figure as a lower bound, or the known part of today's if that is more."""
-    known = [source.milli for source in (reading, last) if isinstance(source, AtLeast | Fresh)]
-    return AtLeast(max(known), reading.problem, reading.detail) if known else reading
+    known = reading.milli if isinstance(reading, AtLeast) else -1
+    if last is None or last.milli <= known:
+        return reading
+    return AtLeast(last.milli, reading.problem, reading.detail, REMEMBERED)

@@ -90,6 +90,7 @@ def _reports(decision: PoolDecision) -> Iterator[SignalReport]:
             target=row.target[:40],
             proposal=row.proposal,
             freshness=row.freshness[:64],
+            source=row.source[:64],
         )
 
 

@@ -6,7 +6,11 @@ much load, so it may raise the size but never lower it.
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+PROMETHEUS: Final = "Prometheus"
+REMEMBERED: Final = "memory"
+"""The source of a last complete figure that still speaks while there is none."""
 
 
 class Problem(StrEnum):
@@ -44,6 +48,8 @@ class AtLeast:
     milli: int
     problem: Problem
     detail: str
+    source: str = field(default="", compare=False)
+    """As that of a Fresh figure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +67,19 @@ def total(*parts: Reading) -> Reading:
     """Return the sum of readings: complete only if every part is, nothing only if no part is known."""
     failures = [part for part in parts if not isinstance(part, Fresh)]
     known = [part.milli for part in parts if not isinstance(part, NoData)]
+    source = next((part.source for part in parts if not isinstance(part, NoData) and part.source), "")
     if not failures:
-        sources = (part.source for part in parts if isinstance(part, Fresh) and part.source)
-        return Fresh(sum(known), next(sources, ""))
+        return Fresh(sum(known), source)
     first = failures[0]
     if not known:
         return NoData(first.problem, first.detail)
-    return AtLeast(sum(known), first.problem, first.detail)
+    return AtLeast(sum(known), first.problem, first.detail, source)
+
+
+def source_of(reading: Reading) -> str:
+    """Return where a figure comes from, in words; empty when there is none.
+
+    >>> source_of(Fresh(1000)), source_of(Fresh(1000, "the gateways themselves"))
+    ('Prometheus', 'the gateways themselves')
+    """
+    return "" if isinstance(reading, NoData) else reading.source or PROMETHEUS

@@ -154,7 +154,7 @@ def _carrying(asked: Need, mu: int, current: int) -> int:
 
 
 def _figure(reading: Reading, milli: int) -> Reading:
-    return replace(reading, milli=milli) if isinstance(reading, AtLeast) else Fresh(milli)
+    return Fresh(milli) if isinstance(reading, NoData) else replace(reading, milli=milli)
 
 
 def _parts(asked: Need) -> str:

@@ -46,4 +46,4 @@ def _with(samples: tuple[Sample, ...], reading: Reading, window: timedelta, now:
 def _mean(reading: Reading, samples: tuple[Sample, ...]) -> Reading:
     if not isinstance(reading, Fresh) or not samples:
         return reading
-    return Fresh(sum(sample.milli for sample in samples) // len(samples))
+    return replace(reading, milli=sum(sample.milli for sample in samples) // len(samples))

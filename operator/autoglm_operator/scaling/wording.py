@@ -6,7 +6,7 @@ from typing import NamedTuple
 from autoglm_api.status import Reason
 from autoglm_operator.scaling.model import Proposal
 from autoglm_operator.scaling.outage import Stage
-from autoglm_operator.scaling.readings import AtLeast, Fresh, NoData
+from autoglm_operator.scaling.readings import REMEMBERED, AtLeast, Fresh, NoData, source_of
 from autoglm_operator.scaling.signals import Opinion, winner
 
 _WHY = {
@@ -25,6 +25,7 @@ _WHY = {
     Reason.INSUFFICIENT_GPU: "replicas wait for room in the cluster, so more are not asked for",
     Reason.QUOTA: "a quota refuses replicas, so more are not asked for",
     Reason.API_REFUSED: "the API server refuses replicas, so more are not asked for",
+    Reason.WHOLE_NODES: "rounded up to whole nodes",
     Reason.TOO_MANY_REPLICAS: "maxReplicas is the limit",
     Reason.TOO_FEW_REPLICAS: "minReplicas is the limit",
     Reason.SCALE_UP_LIMIT: "the scaleUp policies limit the rate",
@@ -78,8 +79,7 @@ def winner_key(told: Told) -> str | None:
 
 def proposals(told: Told) -> tuple[Proposal, ...]:
     """Return a row for every signal and every floor."""
-    floors = (Proposal(floor.name, "", floor.detail or "", floor.size, str(Stage.FRESH)) for floor in told.floors)
-    return (*(row_for(opinion) for opinion in told.said), *floors)
+    return (*(row_for(opinion) for opinion in told.said), *(_row_of(floor) for floor in told.floors))
 
 
 def figure(milli: int) -> str:
@@ -100,7 +100,13 @@ def row_for(opinion: Opinion) -> Proposal:
         target=figure(opinion.target_milli) if opinion.target_milli else "",
         proposal=opinion.proposal,
         freshness=_freshness(opinion),
+        source=source_of(opinion.reading),
     )
+
+
+def _row_of(floor: Floor) -> Proposal:
+    source = "the spec" if floor.detail is not None else REMEMBERED
+    return Proposal(floor.name, "", floor.detail or "", floor.size, str(Stage.FRESH), source)
 
 
 def _freshness(opinion: Opinion) -> str:

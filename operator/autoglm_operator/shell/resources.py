@@ -27,6 +27,7 @@ class Resource(NamedTuple):
 
 
 CUSTOM: Final = Resource(names.GROUP, names.VERSION, names.PLURAL)
+NODES: Final = Resource("", "v1", "nodes")
 PODS: Final = Resource("", "v1", "pods")
 EVENTS: Final = Resource("events.k8s.io", "v1", "events")
 AUTOSCALERS: Final = Resource("autoscaling", "v2", "horizontalpodautoscalers")

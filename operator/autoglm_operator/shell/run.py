@@ -22,6 +22,7 @@ from autoglm_operator.shell.admin import AdminServer
 from autoglm_operator.shell.api import KubernetesAPI
 from autoglm_operator.shell.environment import Environment
 from autoglm_operator.shell.fetch_page import Pages
+from autoglm_operator.shell.node_watch import NodeWatch
 from autoglm_operator.shell.prometheus import Prometheus
 from autoglm_operator.shell.prometheus.absent import NoPrometheus
 from autoglm_operator.shell.reconciler import Reconciler
@@ -49,6 +50,7 @@ class _Operator:
         self.queue = WorkQueue(self.reconciler, environment.resync_seconds)
         self.store = ConfigMapStore(api, self.reconciler.uid_of)
         self.addresses = PodAddresses(api)
+        self.nodes = NodeWatch(api)
 
     def publish(self, key: ObjectKey, pool: str, decision: PoolDecision) -> None:
         """Take a scaling decision; a new size or reason is acted on at once."""
@@ -97,17 +99,17 @@ async def run(environment: Environment) -> None:
 @contextlib.asynccontextmanager
 async def _scaling(operator: _Operator, environment: Environment) -> AsyncIterator[None]:
     """Run the scaling loop beside the rest."""
-    prometheus, pages = _prometheus(environment.prometheus_url), Pages()
+    prometheus, pages, nodes = _prometheus(environment.prometheus_url), Pages(), operator.nodes
     loop = ScalingLoop(
         prometheus,
-        operator.reconciler.targets,
+        lambda: nodes.placed(operator.reconciler.targets()),
         operator.publish,
         environment.scaling_interval_seconds,
         direct=DirectScrape(operator.addresses.gateways, operator.addresses.workers, pages),
         store=operator.store,
     )
     try:
-        async with _in_background(operator.store.run), _in_background(loop.run):
+        async with _in_background(operator.store.run), _in_background(nodes.run), _in_background(loop.run):
             yield
     finally:
         await operator.store.flush()

@@ -19,7 +19,7 @@ class Share(NamedTuple):
             case Fresh():
                 return Fresh(self._part(reading.milli), reading.source)
             case AtLeast():
-                return AtLeast(self._part(reading.milli), reading.problem, reading.detail)
+                return AtLeast(self._part(reading.milli), reading.problem, reading.detail, reading.source)
             case NoData():
                 return reading
 

@@ -49,7 +49,9 @@ def reading_of(kind: Kind, pages: Sequence[Mapping[Kind, tuple[float, ...]] | No
         return NoData(Problem.MISSING, f"none of {len(pages)} replicas tells it directly")
     milli = round(quantile(sound, 0.9) * 1000)
     if silent:
-        return AtLeast(milli, Problem.PARTIAL, f"{len(pages) - silent} of {len(pages)} replicas tell it directly")
+        return AtLeast(
+            milli, Problem.PARTIAL, f"{len(pages) - silent} of {len(pages)} replicas tell it directly", SOURCE
+        )
     return Fresh(milli, SOURCE)
 
 

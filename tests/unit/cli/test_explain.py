@@ -10,8 +10,8 @@ from autoglm_cli.explain import Told, explanation, explanation_json
 NOW = "2026-11-11T20:00:00Z"
 READY = Condition(type="Ready", status=ConditionStatus.TRUE, reason="Because", message="why", last_transition_time=NOW)
 SIGNALS = [
-    SignalReport(signal="TokenDemand", value="900", target="250", proposal=4, freshness="Fresh"),
-    SignalReport(signal="Concurrency", value="31", target="6", proposal=6, freshness="Fresh"),
+    SignalReport(signal="TokenDemand", value="900", target="250", proposal=4, freshness="Fresh", source="Prometheus"),
+    SignalReport(signal="Concurrency", value="31", target="6", proposal=6, freshness="Fresh", source="memory"),
     SignalReport(signal="KafkaLag", freshness="Held: Missing"),
 ]
 GROWN = Decision(
@@ -93,9 +93,9 @@ def test_a_pool_shows_counts_and_its_last_decision() -> None:
 
 def test_a_decision_shows_what_each_signal_said_and_which_won() -> None:
     lines = told(Status(conditions=[READY], pools=[POOL])).lines
-    assert "TokenDemand 900 250 4 Fresh" in lines
-    assert "Concurrency 31 6 6 Fresh won" in lines
-    assert "KafkaLag - Held: Missing" in lines
+    assert "TokenDemand 900 250 4 Fresh Prometheus" in lines
+    assert "Concurrency 31 6 6 Fresh memory won" in lines
+    assert "KafkaLag - Held: Missing -" in lines
 
 
 def test_the_journal_shows_the_newest_first() -> None:

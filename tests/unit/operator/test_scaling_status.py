@@ -12,7 +12,7 @@ from autoglm_operator.scaling.model import PoolDecision, Proposal
 from support.simulated_kubernetes import NOW
 
 INTERNAL = Sizing(Mode.INTERNAL, 3)
-ROW = Proposal("Concurrency", "16", "4", 4, "Fresh")
+ROW = Proposal("Concurrency", "16", "4", 4, "Fresh", "Prometheus")
 
 
 def _decision(reason: Reason = Reason.DESIRED_WITHIN_RANGE, limited: Reason | None = None) -> PoolDecision:
@@ -76,6 +76,7 @@ def test_a_decision_is_recorded_with_the_table_behind_it() -> None:
         "target": "4",
         "proposal": 4,
         "freshness": "Fresh",
+        "source": "Prometheus",
     }
 
 

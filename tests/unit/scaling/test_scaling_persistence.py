@@ -14,7 +14,7 @@ from autoglm_operator.scaling.model import PoolDecision, Proposal
 from autoglm_operator.scaling.persistence import JOURNAL_LIMIT, STATE_LIMIT, dump, load, noted
 from support.scaling_times import at
 
-ROW = Proposal("Concurrency", "31", "6", 6, "Fresh")
+ROW = Proposal("Concurrency", "31", "6", 6, "Fresh", "the gateways themselves")
 GROWN = PoolDecision(6, Reason.SCALE_UP_LIMIT, "Concurrency", "3 -> 6", True, Reason.SCALE_UP_LIMIT, at(0), (ROW,))
 
 
@@ -81,6 +81,7 @@ def test_an_entry_carries_the_whole_decision() -> None:
         "target": "6",
         "proposal": 6,
         "freshness": "Fresh",
+        "source": "the gateways themselves",
     }
 
 
