@@ -6,12 +6,15 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import uvloop
 
 from autoglm_api import names
 from autoglm_gateway.app import Gateway, Settings, Source
 from autoglm_gateway.files import follow_files
+
+_FILES: Final = ("config", "endpoints", "weights", "keys", "redis", "certificate")
 
 
 def main() -> None:
@@ -24,6 +27,7 @@ def main() -> None:
     settings = Settings(
         host=arguments.host,
         port=arguments.port,
+        tls=arguments.tls or arguments.certificate is not None,
         admin_port=arguments.admin_port,
         answer_seconds=arguments.answer_seconds,
         stall_seconds=arguments.stall_seconds,
@@ -40,7 +44,7 @@ async def _run(settings: Settings, source: Source) -> None:
 
 def _source(arguments: argparse.Namespace) -> Source:
     if arguments.config is not None:
-        given = {name: getattr(arguments, name) for name in ("config", "endpoints", "weights", "keys", "redis")}
+        given = {name: getattr(arguments, name) for name in _FILES}
         return partial(follow_files, **given)
     missing = [name for name in (names.ENV_NAMESPACE, names.ENV_DEPLOYMENT) if not os.environ.get(name)]
     if missing:
@@ -65,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--weights", type=Path, help="with --config: routing weights instead of the ConfigMap's")
     parser.add_argument("--keys", type=Path, help="with --config: a directory instead of the Secret with API keys")
     parser.add_argument("--redis", type=Path, help="with --config: a file instead of the Secret with Redis' URL")
+    parser.add_argument("--certificate", type=Path, help="with --config: a directory instead of the Secret for TLS")
+    parser.add_argument("--tls", action="store_true", help="answer over TLS only, on another port than usual")
     parser.add_argument("--host", default=settings.host)
     parser.add_argument("--port", type=int, default=settings.port, help="0 takes a free one and logs it")
     parser.add_argument("--admin-port", type=int, default=settings.admin_port)

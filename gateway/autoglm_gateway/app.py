@@ -16,6 +16,7 @@ from autoglm_api import names
 from autoglm_api.config import Demand, GatewayConfig
 from autoglm_gateway.cache.answers import AnswerCache
 from autoglm_gateway.cache.counts import CacheCollector
+from autoglm_gateway.certificates import CertificateCollector, Certificates
 from autoglm_gateway.fleet import Fleet
 from autoglm_gateway.front import Front, refusal_body
 from autoglm_gateway.metrics import Metrics
@@ -44,13 +45,14 @@ class Settings:
     """How the process runs; times in seconds."""
 
     host: str = ""  # all addresses of the pod, of both families
-    port: int = names.GATEWAY_PORT
+    port: int | None = None  # None: the usual one
     admin_port: int = names.GATEWAY_ADMIN_PORT
     answer_seconds: float = 300.0
     stall_seconds: float = 60.0
     connect_seconds: float = 2.0
     propagation_seconds: float = names.ENDPOINT_PROPAGATION_SECONDS
     drain_seconds: float = 300.0
+    tls: bool = False  # answer over TLS only, with the certificate that the source finds
     probe_port: int | None = None
     """Where probes are answered by a thread of their own; None: on the admin port only."""
 
@@ -66,7 +68,10 @@ class Gateway:
         self._upstreams = UpstreamPool(connect_seconds=settings.connect_seconds, stall_seconds=settings.stall_seconds)
         self._router = Router()
         self._weighing = Weighing(self._router, lambda broken: self._metrics.weights_broken(broken=broken))
-        self.fleet = Fleet(self._upstreams.forget, self._configured, self._weighing.use, self._use_redis)
+        self._certificates = Certificates()
+        self.fleet = Fleet(
+            self._upstreams.forget, self._configured, self._weighing.use, self._use_redis, self._certificates.follow
+        )
         self._metrics = Metrics(self.fleet.pools.values, self._complex_share, lambda: self.fleet.callers.problems)
         self._pulse = Pulse(monotonic())
         self._probes = ProbeServer(self._pulse)
@@ -75,6 +80,8 @@ class Gateway:
         relay = Relay(self._upstreams, self._metrics, answer_seconds=settings.answer_seconds)
         self._cache = AnswerCache(relay.carry, self._metrics)
         self._metrics.registry.register(CacheCollector(self._cache.counts, self._cache.gauges))
+        if settings.tls:
+            self._metrics.registry.register(CertificateCollector(self._certificates))
         self._front = Front(self.fleet, self._cache, self._metrics, self._router)
         self._server = HttpServer(self._handle, self._limits, refusal_body=refusal_body)
         self._admin = HttpServer(self._admin_handler(), Limits())
@@ -83,7 +90,7 @@ class Gateway:
 
     async def start(self) -> tuple[int, int]:
         """Serve; returns the bound ports of clients and of the admin surface."""
-        port = await self._server.start(self._settings.host, self._settings.port)
+        port = await self._listen()
         admin_port = await self._admin.start(self._settings.host, self._settings.admin_port)
         log.info("serving on port %d, admin on port %d", port, admin_port)
         if self._settings.probe_port is not None:
@@ -93,6 +100,12 @@ class Gateway:
         self._following = asyncio.create_task(self._source(self.fleet))
         self._following.add_done_callback(lambda _: self._stopping.set())
         return port, admin_port
+
+    async def _listen(self) -> int:
+        settings = self._settings
+        usual = names.GATEWAY_TLS_PORT if settings.tls else names.GATEWAY_PORT
+        port = usual if settings.port is None else settings.port
+        return await self._server.start(settings.host, port, self._certificates.context if settings.tls else None)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, drain, stop; raises what broke the source of configuration."""
@@ -161,6 +174,8 @@ class Gateway:
             return False, "draining"
         if not self.fleet.synced:
             return False, f"no {self.fleet.missing()} yet"
+        if self._settings.tls and not self._certificates.usable:
+            return False, f"no {self._certificates.problem} yet"
         return True, "ready"
 
     def _admin_handler(self) -> Handler:

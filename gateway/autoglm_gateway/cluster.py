@@ -88,7 +88,7 @@ class _Reference(Generic[Named]):
 
 
 class _References:
-    """Follows what the configuration names: the ConfigMap with weights, the Secrets with API keys and Redis' URL."""
+    """Follows what the configuration names: weights in a ConfigMap; keys, certificate and Redis' URL in Secrets."""
 
     def __init__(self, fleet: Fleet, api: client.ApiClient, namespace: str, group: asyncio.TaskGroup) -> None:
         self._fleet = fleet
@@ -98,12 +98,14 @@ class _References:
         self._weights = _Reference[WeightsRef](group, config_maps, self._weigh)
         self._keys = _Reference[SecretRef](group, secrets, self._know)
         self._redis = _Reference[SecretKeyRef](group, secrets, self._remember)
+        self._tls = _Reference[SecretRef](group, secrets, self._certify)
 
     def follow(self, config: GatewayConfig | None) -> None:
         """Follow what this configuration names; without one, go on as before."""
         if config is not None:
             self._weights.follow(config.routing.weights_config_map_ref)
             self._keys.follow(config.auth.api_keys_secret_ref)
+            self._tls.follow(None if config.tls is None else config.tls.secret_ref)
             redis = None if config.cache is None else config.cache.redis
             self._redis.follow(None if redis is None else redis.url_secret_ref)
 
@@ -115,6 +117,9 @@ class _References:
         if not secrets:
             log.error("Secret %s is not there: nobody may ask", named.name)
         self._fleet.callers.follow(secret_entries(secrets))
+
+    def _certify(self, named: SecretRef, secrets: list[Object]) -> None:
+        self._fleet.certify(f"Secret {named.name}", secret_entries(secrets))
 
     def _remember(self, named: SecretKeyRef, secrets: list[Object]) -> None:
         url = secret_entries(secrets).get(named.key)

@@ -60,11 +60,13 @@ async def follow_files(
     weights: Path | None = None,
     keys: Path | None = None,
     redis: Path | None = None,
+    certificate: Path | None = None,
 ) -> None:
     """Read all, then again whenever a file changes, until cancelled; `endpoints` is a file or a list.
 
     `weights` stands for the ConfigMap that the configuration names, the directory `keys` for its Secret.
-    `redis` stands for the Secret's entry with the URL of the cache's Redis.
+    `redis` stands for the Secret's entry with the URL of the cache's Redis, the directory `certificate` for the Secret
+    of TLS.
     Replace the files by a rename, as a half-written one ends the gateway with the parser's error. A file that cannot be
     read at the start ends it, too; later on, what was read last goes on to hold.
     """
@@ -78,10 +80,7 @@ async def follow_files(
             fleet.configure(GatewayConfig.model_validate_json(text))
         if weights is not None:
             fleet.weigh(weights.name, _text_of(weights))
-        if keys is not None:
-            fleet.callers.follow(_entries_of(keys))
-        if redis is not None:
-            fleet.use_redis(_text_of(redis))
+        _read_secrets(fleet, keys, certificate, redis)
         if "=" not in endpoints and endpoints and (text := _changed(endpoints_file, seen)) is not None:
             fleet.locate(endpoints_in(FileEndpoints.model_validate_json(text)))
 
@@ -92,6 +91,15 @@ async def follow_files(
             read()
         except OSError as error:  # such as no free descriptor in a crowd: what is known goes on to hold
             log.warning("files cannot be read now: %s", error)
+
+
+def _read_secrets(fleet: Fleet, keys: Path | None, certificate: Path | None, redis: Path | None) -> None:
+    if keys is not None:
+        fleet.callers.follow(_entries_of(keys))
+    if certificate is not None:
+        fleet.certify(str(certificate), _entries_of(certificate))
+    if redis is not None:
+        fleet.use_redis(_text_of(redis))
 
 
 def _entries_of(directory: Path) -> dict[str, bytes]:

@@ -30,7 +30,8 @@ class Fleet:
 
     `forget(host, port)` is called for replicas that have gone, `configured(config)` for a new configuration.
     `weigh(where, text)` takes over routing weights that were found somewhere; None: there are none. `use_redis(url)`
-    takes over the URL of the cache's Redis in the same way, after the configuration.
+    takes over the URL of the cache's Redis in the same way, after the configuration. `certify(where, entries)` takes
+    over the certificate that clients are shown.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Fleet:
         configured: Callable[[GatewayConfig], None] = lambda _config: None,
         weighed: Callable[[str, str | None], None] = lambda _where, _text: None,
         use_redis: Callable[[str | None], None] = lambda _url: None,
+        certify: Callable[[str, Mapping[str, bytes]], None] = lambda _where, _entries: None,
     ) -> None:
         self.pools: dict[str, Pool] = {}
         self.config: GatewayConfig | None = None
@@ -47,6 +49,7 @@ class Fleet:
         self._configured = configured
         self.weigh = weighed
         self.use_redis = use_redis
+        self.certify = certify
         self._endpoints: Endpoints | None = None
         self._turns = {query_class: SmoothWeighted() for query_class in QueryClass}
         self._timer: asyncio.TimerHandle | None = None

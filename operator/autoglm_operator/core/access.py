@@ -15,7 +15,7 @@ def account_for(deployment: Deployment) -> JSON:
 
 
 def role_for(deployment: Deployment) -> JSON:
-    """Return the Role: read its ConfigMap, its weights, its Secrets (API keys, Redis' URL), EndpointSlices; no more.
+    """Return the Role: read its ConfigMap, its weights, its Secrets (API keys, TLS, Redis), EndpointSlices; no more.
 
     The API server lets the operator grant Secrets only where it may read Secrets itself (the chart's
     `rbac.gatewayKeys`).
@@ -40,9 +40,10 @@ def role_for(deployment: Deployment) -> JSON:
 def _secrets(deployment: Deployment) -> list[str]:
     """Return the names of the Secrets that the gateway reads, each once."""
     keys = deployment.spec.gateway.auth.api_keys_secret_ref
+    tls = None if deployment.spec.gateway.tls is None else deployment.spec.gateway.tls.secret_ref
     cache = deployment.spec.cache
     redis = None if cache is None or cache.redis is None else cache.redis.url_secret_ref
-    return list(dict.fromkeys(one.name for one in (keys, redis) if one is not None))
+    return list(dict.fromkeys(one.name for one in (keys, tls, redis) if one is not None))
 
 
 def role_binding_for(deployment: Deployment) -> JSON:

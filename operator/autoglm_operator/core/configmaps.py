@@ -31,6 +31,8 @@ def gateway_config_for(deployment: Deployment) -> JSON:
         queue=spec.queue,
         auth=spec.gateway.auth,
         cache=spec.cache,
+        tls=spec.gateway.tls,
+        access_log=spec.gateway.access_log,
         max_body_bytes=spec.gateway.limits.max_body_bytes,
     )
     name = names.gateway_name(deployment.name)

@@ -19,7 +19,8 @@ def gateway_deployment_for(deployment: Deployment, images: Images) -> JSON:
     """Return the gateway's Deployment, without replicas (they belong to the scale writer).
 
     Its configuration is no part of the pods: the gateway follows its ConfigMap, so a changed configuration restarts
-    nothing. A rollout never takes a replica away before the new one is Ready.
+    nothing; only whether it speaks TLS is, because that is another port. A rollout never takes a replica away before
+    the new one is Ready.
     """
     labels = gateway_labels(deployment.name)
     spec = {
@@ -81,18 +82,30 @@ def _container(deployment: Deployment, images: Images) -> JSON:
         "image": template.image or images.gateway,
         "imagePullPolicy": images.pull_policy,
         # The gateway tells clients itself what it must leave; the kubelet's kill at the end of the grace is silent.
-        "args": [
-            *("--drain-seconds", str(_longest_drain(deployment) + _DRAIN_MARGIN_SECONDS)),
-            *("--probe-port", str(names.GATEWAY_PROBE_PORT)),
-        ],
+        "args": _arguments(deployment),
         "env": [*containers.identity_env(deployment.name), config_map],
-        "ports": [
-            *containers.ports(names.GATEWAY_PORT, names.GATEWAY_ADMIN_PORT),
-            containers.port(names.PORT_NAME_PROBES, names.GATEWAY_PROBE_PORT),
-        ],
+        "ports": _ports(deployment),
         "resources": containers.resources(template, _DEFAULT_RESOURCES),
         "securityContext": containers.CONTAINER_SECURITY,
         "volumeMounts": [containers.SCRATCH_MOUNT],
         # A port of its own, where a thread answers: a busy event loop is no reason to take a gateway away.
         **containers.probes(names.PORT_NAME_PROBES),
     }
+
+
+def _arguments(deployment: Deployment) -> list[str]:
+    return [
+        *("--drain-seconds", str(_longest_drain(deployment) + _DRAIN_MARGIN_SECONDS)),
+        *("--probe-port", str(names.GATEWAY_PROBE_PORT)),
+        *(["--tls"] if deployment.spec.gateway.tls is not None else []),
+    ]
+
+
+def _ports(deployment: Deployment) -> list[JSON]:
+    plain = containers.port(names.PORT_NAME_HTTP, names.GATEWAY_PORT)
+    secure = containers.port(names.PORT_NAME_HTTPS, names.GATEWAY_TLS_PORT)
+    return [
+        plain if deployment.spec.gateway.tls is None else secure,
+        containers.port(names.PORT_NAME_ADMIN, names.GATEWAY_ADMIN_PORT),
+        containers.port(names.PORT_NAME_PROBES, names.GATEWAY_PROBE_PORT),
+    ]

@@ -23,9 +23,15 @@ def revision_service_for(deployment: Deployment, pool: str, revision: str) -> JS
 
 
 def gateway_service_for(deployment: Deployment) -> JSON:
-    """Return the Service that clients talk to."""
+    """Return the Service that clients talk to: over TLS only, where the resource names a certificate.
+
+    Its target is the port's name: while gateways are replaced, those that do not speak what is wanted get no queries.
+    """
     labels = gateway_labels(deployment.name)
-    spec = {"type": "ClusterIP", "selector": labels, "ports": [_port(names.PORT_NAME_HTTP, names.SERVICE_PORT)]}
+    plain = _port(names.PORT_NAME_HTTP, names.SERVICE_PORT)
+    secure = _port(names.PORT_NAME_HTTPS, names.SERVICE_TLS_PORT)
+    port = plain if deployment.spec.gateway.tls is None else secure
+    spec = {"type": "ClusterIP", "selector": labels, "ports": [port]}
     return child(deployment, "v1", "Service", names.gateway_name(deployment.name), labels) | {"spec": spec}
 
 

@@ -1,19 +1,14 @@
 """The transport over TLS: who speaks it is served, who does not or never ends the handshake is dropped."""
 
 import asyncio
-import datetime as dt
 import ssl
 from pathlib import Path
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from autoglm_transport.http import Request
 from autoglm_transport.limits import Limits
 from autoglm_transport.responder import Responder
 from autoglm_transport.server import HttpServer
+from support.certificates import pair
 from support.raw_http import HOST, exchange, read_until_closed, request, serving, status_of
 
 
@@ -23,21 +18,12 @@ async def serve(request: Request, responder: Responder) -> None:
 
 def contexts(directory: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """A server's context with a certificate of its own for `localhost`, and a client's that trusts it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = dt.datetime.now(dt.UTC)
-    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    made = made.not_valid_before(now).not_valid_after(now + dt.timedelta(hours=1))
-    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-    certificate = made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    shown = pair()
     pem = directory / "tls.pem"
-    pem.write_bytes(certificate + private)
+    pem.write_bytes(shown.certificate + shown.key)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(pem)
-    return server, ssl.create_default_context(cadata=certificate.decode())
+    return server, shown.trusting()
 
 
 async def test_requests_over_tls_are_served_and_plain_ones_are_not(tmp_path: Path) -> None:

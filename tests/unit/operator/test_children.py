@@ -114,6 +114,54 @@ def test_the_gateway_may_read_the_secret_with_the_url_of_its_redis() -> None:
     assert (config.cache.time_to_live_seconds, config.cache.redis.url_secret_ref.key) == (60, "url")
 
 
+TLS = {"tls": {"secretRef": {"name": "shop-tls"}}}
+
+
+def test_with_a_certificate_clients_reach_gateways_over_tls_only() -> None:
+    manifest = changed(two_pools(), "spec.gateway", TLS)
+    (port,) = _one("Service", "-gateway", manifest)["spec"]["ports"]
+    assert (port["name"], port["port"], port["targetPort"]) == ("https", 443, "https")
+    (container,) = _one("Deployment", "-gateway", manifest)["spec"]["template"]["spec"]["containers"]
+    ports = {one["name"]: one["containerPort"] for one in container["ports"]}
+    assert ports["https"] == names.GATEWAY_TLS_PORT
+    assert "http" not in ports, "old pods must not answer behind the Service's new port, nor new ones behind the old"
+    assert "--tls" in container["args"]
+    probed = {container[probe]["httpGet"]["port"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")}
+    assert probed <= ports.keys() - {"https"}, "probes are plain"
+    config = GatewayConfig.model_validate(json.loads(_one("ConfigMap", "-gateway", manifest)["data"]["gateway.json"]))
+    assert config.tls is not None
+    assert config.tls.secret_ref.name == "shop-tls"
+
+
+def test_without_a_certificate_nothing_speaks_tls() -> None:
+    (port,) = _one("Service", "-gateway")["spec"]["ports"]
+    assert (port["name"], port["port"], port["targetPort"]) == ("http", 80, "http")
+    (container,) = _one("Deployment", "-gateway")["spec"]["template"]["spec"]["containers"]
+    assert "--tls" not in container["args"]
+    assert "https" not in {one["name"] for one in container["ports"]}
+
+
+def test_the_certificates_secret_is_readable_once_even_if_it_has_the_keys_too() -> None:
+    both = {**TLS, "auth": {"apiKeysSecretRef": {"name": "shop-keys"}}}
+    rule = _one("Role", "-gateway", changed(two_pools(), "spec.gateway", both))["rules"][-1]
+    assert (rule["resources"], rule["resourceNames"]) == (["secrets"], ["shop-keys", "shop-tls"])
+    shared = {**TLS, "auth": {"apiKeysSecretRef": {"name": "shop-tls"}}}
+    rule = _one("Role", "-gateway", changed(two_pools(), "spec.gateway", shared))["rules"][-1]
+    assert rule["resourceNames"] == ["shop-tls"]
+
+
+def test_another_certificate_replaces_no_pods() -> None:
+    other = {"tls": {"secretRef": {"name": "other-tls"}}}
+    pods = [_one("Deployment", "-gateway", changed(two_pools(), "spec.gateway", one)) for one in (TLS, other)]
+    assert pods[0]["spec"] == pods[1]["spec"]
+
+
+def test_the_access_log_is_the_gateways_configuration() -> None:
+    manifest = changed(two_pools(), "spec.gateway", {"accessLog": "JSON"})
+    config = GatewayConfig.model_validate(json.loads(_one("ConfigMap", "-gateway", manifest)["data"]["gateway.json"]))
+    assert config.access_log == "JSON"
+
+
 def test_the_gateway_may_also_read_the_one_config_map_that_holds_its_weights() -> None:
     manifest = changed(two_pools(), "spec.routing", {"weightsConfigMapRef": {"name": "my-weights"}})
     config_maps = _one("Role", "-gateway", manifest)["rules"][0]
