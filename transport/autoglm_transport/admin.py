@@ -35,7 +35,9 @@ def admin_handler(
         if route is None:
             await responder.send(404, _TEXT, f"not here; there are {', '.join(sorted(routes))}\n".encode())
             return
-        await route(request, responder)
+        answering = route(request, responder)
+        if answering is not None:
+            await answering
 
     return handle
 

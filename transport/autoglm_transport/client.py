@@ -5,9 +5,10 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
+from autoglm_transport.connecting import connected
 from autoglm_transport.errors import ConnectFailedError, NoAnswerError
 from autoglm_transport.exchange import UpstreamConnection, UpstreamResponse
-from autoglm_transport.http import Pair, encode_head
+from autoglm_transport.http import Pair, encode_pairs, request_line
 
 Address = tuple[str, int]
 
@@ -92,7 +93,7 @@ class UpstreamPool:
         pairs = [("host", authority), *headers]
         if body or method in {"POST", "PUT", "PATCH"}:
             pairs.append(("content-length", str(len(body))))
-        return encode_head(f"{method} {target} HTTP/1.1", pairs) + body
+        return b"%b%b\r\n%b" % (request_line(method, target), encode_pairs(pairs), body)
 
     async def _exchange(
         self,
@@ -130,17 +131,14 @@ class UpstreamPool:
         return None
 
     async def _connect(self, address: Address) -> UpstreamConnection:
-        loop = asyncio.get_running_loop()
         if self._timer is None:
             self._tick()
         try:
-            async with asyncio.timeout(self._connect_seconds):
-                _, connection = await loop.create_connection(UpstreamConnection, *address)
+            return await connected(UpstreamConnection, *address, self._connect_seconds)
         except TimeoutError:
             raise ConnectFailedError(f"no connection within {self._connect_seconds} s") from None
         except OSError as error:
             raise ConnectFailedError(f"no connection: {error.strerror or error}") from error
-        return connection
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()

@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final, cast
 
-from autoglm_transport.http import encode_head, status_line
+from autoglm_transport.heads import Incoming
+from autoglm_transport.http import Request, encode_pairs, status_line
 from autoglm_transport.limits import Limits
-from autoglm_transport.reading import Incoming, Phase, RefusedError, RequestReader
+from autoglm_transport.reading import Phase, RefusedError, RequestReader
 from autoglm_transport.responder import Responder
 
 if TYPE_CHECKING:
@@ -31,10 +33,14 @@ class Connection(asyncio.Protocol):
     def __init__(self, server: "HttpServer") -> None:
         self._server = server
         self._loop = asyncio.get_running_loop()
-        self._reader = RequestReader(server.limits)
+        self._reader = RequestReader(server.limits, server.heads)
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
-        self._responder: Responder | None = None
+        self._responder: Responder | None = None  # of the request that is being answered
+        self._size = 0  # of that request's body
+        self._through = False  # its handler is, and the client has not read all yet
+        self._taking = False  # requests off the reader
+        self._ended = False  # no further request is served
         self._pending = bytearray()
         self._refusal: RefusedError | None = None
         self._lingering = False
@@ -55,8 +61,9 @@ class Connection(asyncio.Protocol):
         """Read requests; while one is in flight, only keep what comes."""
         if self._lingering or self._refusal is not None:
             return
-        if self._task is None:
+        if self._responder is None:
             self._feed(data)
+            self._next()
             return
         self._pending += data
         if len(self._pending) > MAX_PENDING_BYTES and self._transport is not None:
@@ -87,6 +94,13 @@ class Connection(asyncio.Protocol):
         self.write_blocked = False
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
+        responder = self._responder
+        if responder is None:
+            return
+        if self._through:
+            self.finished(responder)
+        elif responder.on_room is not None:
+            responder.on_room()
 
     # --- for the responder ------------------------------------------------------------------------
     def write(self, data: bytes) -> None:
@@ -107,6 +121,7 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once; unsent bytes are lost."""
+        self._ended = True
         if self._transport is not None:
             self._transport.abort()
 
@@ -129,7 +144,7 @@ class Connection(asyncio.Protocol):
     @property
     def is_idle(self) -> bool:
         """Whether no request is being read or answered."""
-        return self._task is None and self._reader.phase is Phase.BETWEEN and not self._lingering
+        return self._responder is None and self._reader.phase is Phase.BETWEEN and not self._lingering
 
     def is_settled(self, now: float) -> bool:
         """Whether cutting the connection loses nothing: idle for a while, with all that was written sent."""
@@ -141,6 +156,7 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Close after what is written has been sent."""
+        self._ended = True
         if self._transport is not None:
             self._transport.close()
 
@@ -148,7 +164,7 @@ class Connection(asyncio.Protocol):
         """Give up on a client that takes too long; called by the server's coarse timer."""
         waited = now - self._since
         limits = self._server.limits
-        if self._task is not None:
+        if self._responder is not None:
             if self.write_blocked and waited > limits.write_timeout_seconds:
                 self.abort()
         elif self._is_closing and not self._lingering:
@@ -187,14 +203,37 @@ class Connection(asyncio.Protocol):
             self._refusal = refusal
         if self._reader.phase is not before:
             self._since = self._loop.time()
-        self._next()
 
     def _next(self) -> None:
+        """Answer what is complete, one request at a time; no recursion, however many come at once."""
+        if self._taking:
+            return
+        self._taking = True
+        while self._takes_more():
+            pass
+        self._taking = False
+
+    def _takes_more(self) -> bool:
+        """Take one step; False when nothing can be done before something else happens."""
+        if self._responder is not None or self.lost or self._ended:
+            return False
         if self._reader.complete:
             self._dispatch(self._reader.complete.popleft())
         elif self._refusal is not None:
             self._refuse(self._refusal)
-        elif self._reader.expects_continue and self._reader.phase is Phase.BODY:
+            return False
+        elif self._pending:
+            data = bytes(self._pending)
+            self._pending.clear()
+            self._resume_reading()
+            self._feed(data)
+        else:
+            self._let_continue()
+            return False
+        return True
+
+    def _let_continue(self) -> None:
+        if self._reader.expects_continue and self._reader.phase is Phase.BODY:
             self._reader.expects_continue = False
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -205,13 +244,31 @@ class Connection(asyncio.Protocol):
             self, keep_alive=incoming.keep_alive, head=request.method == "HEAD", http10=incoming.http10
         )
         self._responder = responder
-        self._task = self._loop.create_task(self._serve(incoming, responder))
-
-    async def _serve(self, incoming: Incoming, responder: Responder) -> None:
-        # Counted here and not where the task is made: a task that is cancelled before its first step never gets here.
-        self._server.begun()
+        self._size = len(request.body)
+        self._server.begun(self._size)
         try:
-            await self._server.answer(incoming.request, responder)
+            answering = self._server.answer(request, responder)
+        except ConnectionError:
+            responder.abort()
+            self.finished(responder)
+        except Exception:  # a handler's bug costs one query, not the server
+            log.exception("handler failed on %s %s", request.method, request.path)
+            self._answer_bug(responder)
+            self.finished(responder)
+        else:
+            if answering is not None:
+                self._task = self._loop.create_task(self._serve(answering, request, responder))
+                # Not in the task itself: one that is cancelled before its first step never gets there.
+                self._task.add_done_callback(lambda _: self._served_by(answering, responder))
+
+    def _served_by(self, answering: Awaitable[None], responder: Responder) -> None:
+        if asyncio.iscoroutine(answering):
+            answering.close()  # which had not begun, when the task had not
+        self.finished(responder)
+
+    async def _serve(self, answering: Awaitable[None], request: Request, responder: Responder) -> None:
+        try:
+            await answering
             if not responder.ended:
                 raise RuntimeError("the handler ended without ending its answer")  # noqa: TRY301 - one exit for bugs
         except asyncio.CancelledError:
@@ -219,36 +276,32 @@ class Connection(asyncio.Protocol):
         except ConnectionError:
             responder.abort()
         except Exception:  # a handler's bug costs one query, not the server
-            log.exception("handler failed on %s %s", incoming.request.method, incoming.request.path)
-            await self._answer_bug(responder)
-        finally:
-            self._finished(responder)
+            log.exception("handler failed on %s %s", request.method, request.path)
+            self._answer_bug(responder)
 
-    async def _answer_bug(self, responder: Responder) -> None:
+    def _answer_bug(self, responder: Responder) -> None:
         if responder.started or self.lost:
             responder.abort()
             return
         body = self._server.refusal_body(500, "internal error", "")
-        await responder.send(500, [("content-type", "application/json")], body)
+        responder.send_now(500, [("content-type", "application/json")], body)
 
-    def _finished(self, responder: Responder) -> None:
+    def finished(self, responder: Responder) -> None:
+        """Go on with the next request; once the client has read the answer, if it is slow."""
+        if responder is not self._responder:
+            return
+        if self.write_blocked and not self.lost:
+            self._through = True
+            return
+        self._through = False
         self._task = None
         self._responder = None
         self._since = self._loop.time()
-        if not self.lost:
-            self._after(responder)
-        self._server.ended()
-
-    def _after(self, responder: Responder) -> None:
+        size = self._size
         if not responder.keep_alive:
             self.close()
-            return
         self._next()
-        if self._task is None and self._pending:
-            data = bytes(self._pending)
-            self._pending.clear()
-            self._resume_reading()
-            self._feed(data)
+        self._server.ended(size)
 
     def _resume_reading(self) -> None:
         if self._transport is not None and not self._transport.is_reading() and not self._transport.is_closing():
@@ -267,7 +320,7 @@ class Connection(asyncio.Protocol):
             ("content-length", str(len(body))),
             ("connection", "close"),
         ]
-        self.write(encode_head(status_line(refusal.status), pairs) + body)
+        self.write(b"%b%b\r\n%b" % (status_line(refusal.status), encode_pairs(pairs), body))
         self._pending.clear()
         self._resume_reading()
         if self._transport.can_write_eof():

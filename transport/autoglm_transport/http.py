@@ -1,4 +1,4 @@
-"""The vocabulary of HTTP/1.1 messages: requests, headers and encoded heads. No I/O."""
+"""The vocabulary of HTTP/1.1 messages: requests, headers and their encoding. No I/O."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,12 +27,16 @@ Pair = tuple[str, str]
 
 
 class Headers:
-    """Headers in the order they came, names in lower case, values untouched."""
+    """Headers in the order they came, names in lower case, values untouched; `content-length` is not among them.
 
-    __slots__ = ("_index", "pairs")
+    Requests with the same head share one object. `notes` is for what its reader has made of it.
+    """
+
+    __slots__ = ("_index", "notes", "pairs")
 
     def __init__(self, pairs: Sequence[tuple[bytes, bytes]] = ()) -> None:
         self.pairs = pairs
+        self.notes: object = None
         self._index: dict[bytes, bytes] | None = None
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
@@ -104,23 +108,34 @@ def split_target(target: bytes) -> tuple[str, str]:
 
 
 @lru_cache(maxsize=128)
-def status_line(status: int) -> str:
-    """Return the status line of an answer, without its end of line."""
+def status_line(status: int) -> bytes:
+    """Return the status line of an answer."""
     try:
-        return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"
+        return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
     except ValueError:
-        return f"HTTP/1.1 {status} Status"
+        return f"HTTP/1.1 {status} Status\r\n".encode()
 
 
-def encode_head(first_line: str, pairs: Iterable[Pair]) -> bytes:
-    """Return the bytes of a message head, the empty line included.
+def request_line(method: str, target: str) -> bytes:
+    """Return the first line of a request.
+
+    Raises:
+        ValueError: there is a line break or NUL in it (request splitting).
+    """
+    line = f"{method} {target} HTTP/1.1"
+    if "\r" in line or "\n" in line or "\0" in line:
+        raise ValueError("a method or target has a line break or NUL in it")
+    return line.encode("latin-1", "replace") + b"\r\n"
+
+
+def encode_pairs(pairs: Iterable[Pair]) -> bytes:
+    """Return the lines of headers, each with its line break.
 
     Raises:
         ValueError: a name or value has a line break in it (header injection).
     """
-    lines = [first_line]
-    lines += [f"{name}: {value}" for name, value in pairs]
-    text = "\r\n".join(lines)
-    if text.count("\r") != len(lines) - 1 or text.count("\n") != len(lines) - 1 or "\0" in text:
+    lines = [f"{name}: {value}\r\n" for name, value in pairs]
+    text = "".join(lines)
+    if text.count("\r") != len(lines) or text.count("\n") != len(lines) or "\0" in text:
         raise ValueError("a header has a line break or NUL in it")
-    return (text + "\r\n\r\n").encode("latin-1", "replace")
+    return text.encode("latin-1", "replace")

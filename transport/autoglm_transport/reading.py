@@ -1,18 +1,25 @@
-"""Reads requests from bytes: httptools does the grammar, this adds limits and what a gateway must refuse. No I/O."""
+"""Reads requests from bytes: httptools does the grammar, this adds limits and what a gateway must refuse. No I/O.
 
+A keep-alive client sends the same head again and again, with another `Content-Length` at most. A head that httptools
+has accepted is remembered (`heads`), and the next one with the same bytes is not parsed again; its body is as long as
+its own length says. Nothing is taken for known that differs in one byte elsewhere, so what is refused stays refused.
+"""
+
+import re
 from collections import deque
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
 import httptools
 
+from autoglm_transport.heads import MAX_REMEMBERED_BYTES, Head, Heads, Incoming
 from autoglm_transport.http import Headers, Request, split_target
 from autoglm_transport.limits import Limits
 
 # More unanswered requests than this on one connection is no client we know; it bounds their memory.
 MAX_PIPELINED: Final = 128
 _MAX_DIGITS: Final = 19
+_LENGTH: Final = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: (\d{1,9})\r\n")
 
 
 class Phase(Enum):
@@ -33,20 +40,15 @@ class RefusedError(Exception):
         self.path = path
 
 
-@dataclass(slots=True)
-class Incoming:
-    """A complete request and what its version says about the connection."""
-
-    request: Request
-    keep_alive: bool
-    http10: bool
-
-
 class RequestReader:
     """Feeds on bytes and fills `complete`; raises RefusedError for what must not be served."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, heads: Heads | None = None) -> None:
         self.complete: deque[Incoming] = deque()
+        self._heads = Heads() if heads is None else heads
+        self._unknown = b""  # the head that httptools reads now, to be remembered when it is accepted
+        self._known: Head | None = None  # the head of a body that is on its way
+        self._missing = 0  # bytes of that body
         self.phase = Phase.BETWEEN
         self.expects_continue = False
         self._limits = limits
@@ -67,6 +69,55 @@ class RequestReader:
         Raises:
             RefusedError: with the status to answer; later bytes of this connection mean nothing.
         """
+        if self._known is not None:
+            data = self._more_of_body(self._known, data)
+        if self.phase is Phase.BETWEEN and data:
+            data = self._read_known(data)
+        if data:
+            self._parse(data)
+
+    def _read_known(self, data: bytes) -> bytes:
+        """Take requests with remembered heads off the front; returns the bytes that httptools has to read."""
+        while len(self.complete) < MAX_PIPELINED:
+            end = data.find(b"\r\n\r\n", 0, MAX_REMEMBERED_BYTES)
+            length = _LENGTH.search(data, 0, end + 2) if end > 0 else None
+            self._unknown = b""
+            if length is None:
+                return data
+            key = data[: length.start()] + data[length.end() - 2 : end]
+            head = self._heads.get(key)
+            if head is None or end > self._limits.max_header_bytes or int(length[1]) > self._limits.max_body_bytes:
+                self._unknown = key
+                return data
+            begin, stop = end + 4, end + 4 + int(length[1])
+            if stop > len(data):
+                self._known, self._missing = head, stop - len(data)
+                self._body = [data[begin:]]
+                self.phase = Phase.BODY
+                return b""
+            self.complete.append(head.request(data[begin:stop]))
+            if stop == len(data):
+                return b""
+            data = data[stop:]
+        return data
+
+    def _more_of_body(self, head: Head, data: bytes) -> bytes:
+        """Take more of the body of a remembered head; returns what follows it."""
+        piece, rest = data[: self._missing], data[self._missing :]
+        self._body.append(piece)
+        self._missing -= len(piece)
+        if not self._missing:
+            self.complete.append(head.request(b"".join(self._body)))
+            self._body = []
+            self._known = None
+            self.phase = Phase.BETWEEN
+        return rest
+
+    def _remember(self, incoming: Incoming) -> None:
+        key, self._unknown = self._unknown, b""
+        self._heads.remember(key, incoming)
+
+    def _parse(self, data: bytes) -> None:
         self._raw_bytes += len(data)
         upgraded_at: int | None = None
         try:
@@ -101,7 +152,7 @@ class RequestReader:
             raise RefusedError(405, "CONNECT is not served here")
         self._parser = httptools.HttpRequestParser(self)
         self._raw_bytes = 0
-        self.feed(_without_upgrade(self._target, asking) + rest)
+        self._parse(_without_upgrade(asking, self._target, self._pairs) + rest)
 
     def _check_unfinished(self) -> None:
         if self.phase is Phase.HEAD and self._raw_bytes > self._limits.max_header_bytes:
@@ -180,18 +231,24 @@ class RequestReader:
         path, query = split_target(self._target)
         method = self._parser.get_method().decode("latin-1")
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        request = Request(method, path, query, Headers(self._pairs), body)
-        self.complete.append(
-            Incoming(request, self._parser.should_keep_alive(), self._parser.get_http_version() == "1.0")
+        # The length of the body is told by the body: the same head may come with another one.
+        headers = Headers([pair for pair in self._pairs if pair[0] != b"content-length"])
+        incoming = Incoming(
+            Request(method, path, query, headers, body),
+            self._parser.should_keep_alive(),
+            self._parser.get_http_version() == "1.0",
         )
+        self.complete.append(incoming)
+        if self._unknown:
+            self._remember(incoming)
         self.phase = Phase.BETWEEN
         self.expects_continue = False
         self._raw_bytes = 0
 
 
-def _without_upgrade(target: bytes, asking: Incoming) -> bytes:
+def _without_upgrade(asking: Incoming, target: bytes, pairs: list[tuple[bytes, bytes]]) -> bytes:
     """Return the head of a request without its `Upgrade` header; names and values as they came."""
     version = b"1.0" if asking.http10 else b"1.1"
     lines = [b"%b %b HTTP/%b" % (asking.request.method.encode("latin-1"), target, version)]
-    lines += [b"%b: %b" % pair for pair in asking.request.headers if pair[0] != b"upgrade"]
+    lines += [b"%b: %b" % pair for pair in pairs if pair[0] != b"upgrade"]
     return b"\r\n".join(lines) + b"\r\n\r\n"

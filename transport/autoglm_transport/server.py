@@ -8,11 +8,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from autoglm_transport.connection import Connection
+from autoglm_transport.heads import Heads
 from autoglm_transport.http import Request
 from autoglm_transport.limits import Limits
 from autoglm_transport.responder import Responder
 
-Handler = Callable[[Request, Responder], Awaitable[None]]
+# Returns what is to be awaited as a task; or None, and then says `responder.done()` when it is through.
+Handler = Callable[[Request, Responder], Awaitable[None] | None]
 RefusalBody = Callable[[int, str, str], bytes]
 
 _TICK_SECONDS: Final = 0.25
@@ -33,7 +35,9 @@ def _everywhere(port: int) -> socket.socket:
 
 
 class HttpServer:
-    """Calls `handler` for every request, as a task that is cancelled when the client leaves.
+    """Calls `handler` for every request; what it returns is run as a task that is cancelled when the client leaves.
+
+    A handler may also return None and answer by callbacks (see `responder`), which costs no task.
 
     `refusal_body(status, message, path)` writes the JSON body of what the server refuses by itself.
     """
@@ -42,6 +46,7 @@ class HttpServer:
         self.handler = handler
         self.limits = limits
         self.refusal_body = refusal_body
+        self.heads = Heads()
         self.keeps_alive = True
         self.accepts = True
         self.in_flight = 0
@@ -133,18 +138,15 @@ class HttpServer:
         self._timer = loop.call_later(_TICK_SECONDS, self._tick)
 
     # --- for connections --------------------------------------------------------------------------
-    async def answer(self, request: Request, responder: Responder) -> None:
+    def answer(self, request: Request, responder: Responder) -> Awaitable[None] | None:
         """Let the handler answer, or refuse a request whose body would take too much memory with those at hand."""
         size = len(request.body)
-        if size and self._held_bytes and self._held_bytes + size > self.limits.max_held_bytes:
+        if size and self._held_bytes > size and self._held_bytes > self.limits.max_held_bytes:
             body = self.refusal_body(503, "too many large requests at once; try again in a moment", request.path)
-            await responder.send(503, [("content-type", "application/json"), ("retry-after", "1")], body)
-            return
-        self._held_bytes += size
-        try:
-            await self.handler(request, responder)
-        finally:
-            self._held_bytes -= size
+            responder.send_now(503, [("content-type", "application/json"), ("retry-after", "1")], body)
+            responder.done()
+            return None
+        return self.handler(request, responder)
 
     def opened(self, connection: Connection) -> bool:
         """Note a new connection; False when there are too many."""
@@ -156,11 +158,14 @@ class HttpServer:
         self._connections.discard(connection)
         self._check_quiet()
 
-    def begun(self) -> None:
-        """Count a request that is handed to the handler."""
+    def begun(self, size: int) -> None:
+        """Count a request that is handed to the handler, and the bytes of its body."""
         self.in_flight += 1
+        self._held_bytes += size
 
-    def ended(self) -> None:
-        """Count a request whose handler has returned."""
+    def ended(self, size: int) -> None:
+        """Count a request that is over."""
         self.in_flight -= 1
-        self._check_quiet()
+        self._held_bytes -= size
+        if self._quiet is not None or self._gone is not None:
+            self._check_quiet()

@@ -1,6 +1,6 @@
 import pytest
 
-from autoglm_transport.http import Headers, encode_head, end_to_end, split_target, status_line
+from autoglm_transport.http import Headers, encode_pairs, end_to_end, request_line, split_target, status_line
 from autoglm_transport.limits import Limits
 from autoglm_transport.reading import MAX_PIPELINED, Phase, RefusedError, RequestReader
 
@@ -63,12 +63,16 @@ def test_targets(target: bytes, split: tuple[str, str]) -> None:
 @pytest.mark.parametrize("value", ["a\r\nb: c", "a\nb", "a\rb", "a\0b"])
 def test_heads_cannot_be_broken_out_of(value: str) -> None:
     with pytest.raises(ValueError, match="line break"):
-        encode_head(status_line(200), [("a", value)])
+        encode_pairs([("a", value)])
+    with pytest.raises(ValueError, match="line break"):
+        request_line("GET", value)
 
 
 def test_heads() -> None:
-    assert encode_head(status_line(404), [("a", "1")]) == b"HTTP/1.1 404 Not Found\r\na: 1\r\n\r\n"
-    assert status_line(799) == "HTTP/1.1 799 Status"
+    assert encode_pairs([("a", "1"), ("b", "\xe9")]) == b"a: 1\r\nb: \xe9\r\n"
+    assert status_line(404) == b"HTTP/1.1 404 Not Found\r\n"
+    assert status_line(799) == b"HTTP/1.1 799 Status\r\n"
+    assert request_line("M-SEARCH", "/a?b") == b"M-SEARCH /a?b HTTP/1.1\r\n"
 
 
 def test_end_to_end_headers() -> None:
