@@ -3,9 +3,10 @@
     python benchmarks/scheduling/run.py [--queries N] [--seeds N] [--out FILE]
 
 Arms: `arrival` (one tier, who came first), `tiers` (strict tiers), and with tiers `shortest-oracle` (real lengths),
-`shortest-predicted` (the gateway's predictor, learning as it goes), both with ageing, `no-ageing` (oracle without it),
-`fair` (per tenant). Every arm gets the same queries. A slot gives one token per step of `TOKEN_SECONDS`, whoever else
-runs; the first token comes when the slot is taken plus the prompt's time, so first-token times are waits and prefill.
+`shortest-predicted` (the gateway's predictor, learning as it goes), `shortest-chance` (predictions that mean nothing:
+the queue falls back to arrival), all with ageing, `no-ageing` (oracle without it), `fair` (per tenant). Every arm gets
+the same queries. A slot gives one token per step of `TOKEN_SECONDS`, whoever else runs; the first token comes when the
+slot is taken plus the prompt's time, so first-token times are waits and prefill.
 
 Load is the share of the slots' capacity that is offered, by Poisson arrivals; `bursts` offers 0.75 in waves of twenty
 seconds at double rate, most of them of the tenant `flood`. Lengths are log-normal around a mean per template.
@@ -67,6 +68,7 @@ class Arm:
     policy: Policy
     tiered: bool = True
     learns: bool = False
+    chance: bool = False
 
 
 _AGED: Final = Policy(order=Order.SHORTEST_REMAINING)
@@ -75,6 +77,7 @@ ARMS: Final = (
     Arm("tiers", Policy()),
     Arm("shortest-oracle", _AGED),
     Arm("shortest-predicted", _AGED, learns=True),
+    Arm("shortest-chance", _AGED, learns=True, chance=True),
     Arm("no-ageing", Policy(order=Order.SHORTEST_REMAINING, ageing=0.0)),
     Arm("fair", Policy(order=Order.FAIR)),
 )
@@ -106,37 +109,51 @@ def _drawn(rng: Random, number: int) -> Query:
     return Query(number, 0.0, tier, chosen(rng, TENANTS), template, round(rng.uniform(20, 800)), tokens)
 
 
-def first_tokens(arm: Arm, asked: list[Query]) -> dict[int, float]:
-    """Play the queries; returns the seconds to the first token of each."""
-    line: WaitingLine[Query] = WaitingLine(arm.policy)
-    predictor = Predictor()
-    predicted: dict[int, float] = {}
-    ends: list[tuple[float, int, Query]] = []
-    waited: dict[int, float] = {}
+class Run:
+    """One arm in virtual time."""
 
-    def serve(now: float) -> None:
-        line.expired(now)
-        while len(ends) < SLOTS and (query := line.next(now)) is not None:
-            waited[query.number] = now - query.at + query.prompt * PREFILL_SECONDS
-            heapq.heappush(ends, (now + query.seconds, query.number, query))
+    def __init__(self, arm: Arm) -> None:
+        self.waited: dict[int, float] = {}
+        self._arm = arm
+        self._line: WaitingLine[Query] = WaitingLine(arm.policy)
+        self._predictor = Predictor()
+        self._predicted: dict[int, float] = {}
+        self._ends: list[tuple[float, int, Query]] = []
+        self._rng = Random(1)
 
-    def end() -> None:
-        now, number, query = heapq.heappop(ends)
-        if arm.learns:
-            predictor.saw(_asked(query), predicted[number], query.tokens)
-        serve(now)
+    def play(self, asked: list[Query]) -> dict[int, float]:
+        """Play the queries; returns the seconds to the first token of each."""
+        for query in asked:
+            while self._ends and self._ends[0][0] <= query.at:
+                self._end()
+            self._join(query)
+            self._serve(query.at)
+        while self._ends:
+            self._end()
+        return self.waited
 
-    for query in asked:
-        while ends and ends[0][0] <= query.at:
-            end()
-        predicted[query.number] = predictor.predict(_asked(query)) if arm.learns else float(query.tokens)
-        tier = query.tier if arm.tiered else Tier.NORMAL
-        wish = Wish(query.at, HORIZON, tier, "", query.tenant, query.prompt / 16 + predicted[query.number])
-        line.join(query, wish)
-        serve(query.at)
-    while ends:
-        end()
-    return waited
+    def _join(self, query: Query) -> None:
+        tokens = self._predicted[query.number] = self._guess(query)
+        tier = query.tier if self._arm.tiered else Tier.NORMAL
+        self._line.join(query, Wish(query.at, HORIZON, tier, "", query.tenant, query.prompt / 16 + tokens))
+
+    def _guess(self, query: Query) -> float:
+        if self._arm.chance:
+            return self._rng.lognormvariate(5, 1)
+        return self._predictor.predict(_asked(query)) if self._arm.learns else float(query.tokens)
+
+    def _serve(self, now: float) -> None:
+        self._line.expired(now)
+        while len(self._ends) < SLOTS and (query := self._line.next(now)) is not None:
+            self.waited[query.number] = now - query.at + query.prompt * PREFILL_SECONDS
+            heapq.heappush(self._ends, (now + query.seconds, query.number, query))
+
+    def _end(self) -> None:
+        now, number, query = heapq.heappop(self._ends)
+        if self._arm.learns:
+            self._predictor.saw(_asked(query), self._predicted[number], query.tokens)
+            self._line.serve_by(self._arm.policy if self._predictor.trusted else Policy())
+        self._serve(now)
 
 
 def _asked(query: Query) -> Asked:
@@ -178,7 +195,7 @@ def study(count: int, seeds: int) -> dict[str, dict[str, dict[str, float]]]:
         runs = [queries(Random(seed), count, load, bursts=bursts) for seed in range(seeds)]
         told[case] = {}
         for arm in ARMS:
-            rows = [figures(asked, first_tokens(arm, asked)) for asked in runs]
+            rows = [figures(asked, Run(arm).play(asked)) for asked in runs]
             told[case][arm.name] = {name: fmean(row[name] for row in rows) for name in rows[0]}
     return told
 
