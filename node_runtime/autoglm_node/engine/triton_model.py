@@ -7,7 +7,6 @@ response costs Triton more than a token costs the model), and the last response 
 flag. Triton calls `execute` on its own thread, which only enqueues; one thread of ours drives the loop.
 """
 
-import ctypes
 import json
 import logging
 import os
@@ -30,6 +29,7 @@ from autoglm_node.engine.decode_loop import DecodeLoop
 from autoglm_node.engine.packing import PARAMETER_BATCHING, batching_for
 from autoglm_node.engine.reclaim import PARAMETER_FILE, PARAMETER_INTERVAL, Reclaimer, reclaim
 from autoglm_node.engine.sequence import FinishReason, Sequence, TokenEvent, TooLongError
+from autoglm_node.engine.triton_tensor import tensor
 from autoglm_node.sampling import Sampling
 
 IDLE_SECONDS: Final = 0.5
@@ -50,9 +50,6 @@ _FINAL: Final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 
 # Triton forgets the values of a family that Python has collected; a stub process holds one model for its life.
 _FAMILIES: Final[dict[str, Any]] = {}
-
-_set_capsule_name = ctypes.pythonapi.PyCapsule_SetName
-_set_capsule_name.argtypes = (ctypes.py_object, ctypes.c_char_p)
 
 
 class _Query:
@@ -90,26 +87,14 @@ class _Query:
 
 def _response(events: list[TokenEvent], reason: FinishReason) -> Any:
     tensors = [
-        _tensor("token_ids", np.array([event.token_id for event in events], dtype=np.int32)),
-        _tensor("logprobs", np.array([event.logprob for event in events], dtype=np.float32)),
-        _tensor("finish_reason", np.array([reason], dtype=np.int32)),
+        tensor("token_ids", np.array([event.token_id for event in events], dtype=np.int32)),
+        tensor("logprobs", np.array([event.logprob for event in events], dtype=np.float32)),
+        tensor("finish_reason", np.array([reason], dtype=np.int32)),
     ]
     if top := [pair for event in events for pair in event.likeliest]:
-        tensors.append(_tensor("top_token_ids", np.array([token for token, _ in top], dtype=np.int32)))
-        tensors.append(_tensor("top_logprobs", np.array([logprob for _, logprob in top], dtype=np.float32)))
+        tensors.append(tensor("top_token_ids", np.array([token for token, _ in top], dtype=np.int32)))
+        tensors.append(tensor("top_logprobs", np.array([logprob for _, logprob in top], dtype=np.float32)))
     return pb_utils.InferenceResponse(tensors)
-
-
-def _tensor(name: str, array: np.ndarray) -> Any:
-    """Return a tensor of Triton.
-
-    By DLPack, since the stub was built for numpy 1 and takes the arrays of numpy 2 for empty ones. It marks the capsule
-    as used by a name of its own, so that numpy would complain on freeing it: the mark is corrected.
-    """
-    capsule = array.__dlpack__()
-    tensor = pb_utils.Tensor.from_dlpack(name, capsule)
-    _set_capsule_name(capsule, b"used_dltensor")
-    return tensor
 
 
 class TritonPythonModel:
