@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from autoglm_localcluster import layout, node_config, prometheus, servers
+from autoglm_localcluster import layout, node_config, pip, prometheus, servers
 from autoglm_localcluster.host import Host
 from autoglm_localcluster.layout import Endpoints
 from autoglm_localcluster.paths import MANIFESTS, RunDir
@@ -84,3 +84,15 @@ def test_prometheus_manifest_has_no_placeholder_left() -> None:
     rendered = prometheus.render((MANIFESTS / "prometheus.yaml").read_text())
     assert "@" not in rendered
     assert len(list(yaml.safe_load_all(rendered))) == 7
+
+
+@pytest.mark.parametrize(
+    ("line", "downloaded"),
+    [
+        ("redis==6.4.0 \\", "redis==6.4.0 \\"),
+        ("async-timeout==5.0.1 ; python_full_version < '3.11.3' \\", "async-timeout==5.0.1 \\"),
+        ("uvloop==0.22.1 ; sys_platform != 'win32' \\", "uvloop==0.22.1 ; sys_platform != 'win32' \\"),
+    ],
+)
+def test_wheels_are_for_every_patch_release_of_the_images_python(line: str, downloaded: str) -> None:
+    assert pip.for_every_patch(line) == downloaded
