@@ -30,7 +30,7 @@ from math import log
 from string import ascii_letters, digits
 from typing import Final, NamedTuple
 
-from autoglm_gateway.signs import NEGATIONS, NUMBER_WORDS, WORK, WORK_MARKS, WORK_PHRASE_WORDS, WORK_PHRASES, WORK_ZH
+from autoglm_gateway.signs import NEGATIONS, NUMBER_WORDS, WORK, WORK_MARKS, WORK_PHRASES, WORK_ZH
 
 # Only the end of a long text is searched for words: the question is there, and the cost stays bounded.
 _SEARCHED_CHARS: Final = 8000
@@ -57,7 +57,8 @@ _SENTENCE_END: Final = re.compile(r"[.!?\u3002\uff01\uff1f\n]\s*")
 _FIRST_CHOICE: Final = re.compile(r"\n *\(?a[.):] ")
 _CHOICE: Final = re.compile(r"\n *\(?[a-j][.):] ([^\n]*)")
 _MIN_CHOICES: Final = 2
-_KNOWN: Final = WORK | WORK_PHRASE_WORDS | NUMBER_WORDS | NEGATIONS
+_PHRASE_WORDS: Final = frozenset(WORK_PHRASES)
+_KNOWN: Final = WORK | _PHRASE_WORDS | NUMBER_WORDS | NEGATIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,7 @@ def _has_signs(text: str, known: frozenset[str]) -> bool:
         return True
     if any(mark in text for mark in WORK_MARKS):
         return True
-    if not known.isdisjoint(WORK_PHRASE_WORDS) and any(phrase in text for phrase in WORK_PHRASES):
+    if any(phrase in text for word in known & _PHRASE_WORDS for phrase in WORK_PHRASES[word]):
         return True
     return not text.isascii() and _WORK_ZH.search(text) is not None
 

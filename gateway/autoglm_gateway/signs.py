@@ -20,15 +20,21 @@ _REASONING: Final = frozenset(
     }
 )
 WORK: Final = _ARITHMETIC | _REASONING
-WORK_PHRASES: Final = (
-    *("add up", "in all", "it all", "most expensive", "more than", "less than", "costs more", "costs less"),
-    *("how much more", "how much less", "get back", "left then", "left after", "left over", "step by step"),
-    *("trade-off", "#include", "def "),
-)
-# Every phrase has one of these words in it: without one, nothing needs to be searched.
-WORK_PHRASE_WORDS: Final = frozenset(
-    {"add", "all", "expensive", "than", "costs", "much", "back", "left", "step", "trade", "include", "def"}
-)
+# By a word that each of them has: without that word a phrase needs no search.
+WORK_PHRASES: Final = {
+    "add": ("add up",),
+    "all": ("in all", "it all"),
+    "back": ("get back",),
+    "costs": ("costs more", "costs less"),
+    "def": ("def ",),
+    "expensive": ("most expensive",),
+    "include": ("#include",),
+    "left": ("left then", "left after", "left over"),
+    "much": ("how much more", "how much less"),
+    "step": ("step by step",),
+    "than": ("more than", "less than"),
+    "trade": ("trade-off",),
+}
 WORK_MARKS: Final = ("%", "```")
 WORK_ZH: Final = (
     *("总共", "一共", "合计", "总价", "总额", "加起来", "折扣", "打折", "优惠", "减去", "相差", "差价", "差多少"),

@@ -5,6 +5,7 @@ import pytest
 
 from autoglm_gateway.features import Asked, Features, question_of, see, words_of
 from autoglm_gateway.score import Scorer, Slots
+from autoglm_gateway.signs import WORK_PHRASES
 from autoglm_gateway.weights import DEFAULT, BrokenWeightsError, Weights, parse_weights
 
 CHOICES = "\nA. 12 red mugs\nB. 3 red lamps\nC. none\nD. 7 red mugs\nAnswer:"
@@ -62,6 +63,17 @@ def test_signs_of_work_count_once_so_that_length_decides_among_word_problems() -
     short, long = "What is the total of 2 and 3?", "What is the total of 2 and 3, in euros, for the whole year?"
     assert score(short) < score(long)
     assert see(asked("total 2")).features.work == see(asked("percent")).features.work == pytest.approx(log(3.57))
+
+
+@pytest.mark.parametrize(("word", "phrase"), [(word, one) for word, some in WORK_PHRASES.items() for one in some])
+def test_every_phrase_is_a_sign_of_work(word: str, phrase: str) -> None:
+    assert word in words_of(phrase)
+    assert see(asked(f"x {phrase} y")).features.work == pytest.approx(log(1 + (len(phrase) + 4 + 250) / 100))
+
+
+@pytest.mark.parametrize("text", ["it was left in back", "how much is it", "one step, by step two", "includes"])
+def test_the_words_of_a_phrase_apart_are_none(text: str) -> None:
+    assert see(asked(text)).features.work < log(1 + 150 / 100)
 
 
 def test_two_numbers_are_a_sign_of_work_and_more_are_no_more() -> None:
