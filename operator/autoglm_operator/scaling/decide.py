@@ -276,8 +276,8 @@ def _with_room(case: _Case, verdict: _Verdict) -> _Verdict:
 
 
 def _by_nodes(case: _Case, verdict: _Verdict) -> _Verdict:
-    room = case.snapshot.room
-    if room is None or case.scaling.granularity is not Granularity.NODE:
+    room, is_refused = case.snapshot.room, case.snapshot.no_room is not Reason.INSUFFICIENT_GPU
+    if room is None or is_refused or without_room(case.snapshot) or case.scaling.granularity is not Granularity.NODE:
         return verdict
     size = whole_nodes(verdict.replicas, case.current, case.snapshot.unschedulable, room, case.bounds.maximum)
     return verdict if size == verdict.replicas else verdict._replace(replicas=size, reason=Reason.WHOLE_NODES)

@@ -59,11 +59,11 @@ def whole_nodes(size: int, current: int, waiting: int, room: Room, maximum: int)
     >>> whole_nodes(9, current=7, waiting=0, room=room, maximum=20), whole_nodes(5, 8, 0, room, 20)
     (12, 8)
     """
-    if room.per_node <= 1 or size == current:
+    if room.per_node <= 1:
         return size
     if size < current:
         return min(current, _rounded(size, room.per_node))
-    there = current + max(0, room.fits - waiting)
+    there = current - waiting + room.fits
     return size if size <= there else min(max(size, maximum), there + _rounded(size - there, room.per_node))
 
 

@@ -43,6 +43,7 @@ def exporters() -> Iterator[dict[str, Exporter]]:
         "triton-0": Exporter(triton),
         "triton-1": Exporter(used_blocks(triton, "625")),
         "vllm": Exporter(recorded("triton_vllm")),
+        "vllm-alone": Exporter(recorded("vllm")),
         "dcgm-pod-0": Exporter(""),
         "dcgm-pod-1": Exporter(""),
         "dcgm": Exporter(recorded("dcgm_exporter")),
@@ -64,6 +65,7 @@ def server(tmp_path: Path, exporters: dict[str, Exporter]) -> Iterator[Server]:
         "triton-0": worker("light"),
         "triton-1": worker("light"),
         "vllm": worker("vllm"),
+        "vllm-alone": worker("vllm-alone"),
         "dcgm-pod-0": worker("large", PODS[0]),
         "dcgm-pod-1": worker("large", PODS[1]),
         "dcgm": {"job": "dcgm"},
@@ -126,6 +128,8 @@ async def test_every_exporter_gives_its_signal_in_one_unit(url: str) -> None:
     vllm = await readings_when(url, "vllm", lambda found: isinstance(found[KV.key], Fresh))
     assert vllm[KV.key] == Fresh(43_750)
     assert problem(vllm[BUSY.key]) is Problem.MISSING
+    alone = await readings_when(url, "vllm-alone", lambda found: isinstance(found[KV.key], Fresh))
+    assert alone[KV.key] == Fresh(62_500)
 
     # Of the pool's own two pods, not of the trainer's.
     large = await readings_when(url, "large", lambda found: found[BUSY.key] == Fresh(87_000))

@@ -24,8 +24,9 @@ QUICK = behavior(up={"policies": [pods(100, 1)]}, down={"stabilizationWindowSeco
         (9, 7, 0, 12),  # needs a new node, which holds four
         (12, 7, 0, 12),
         (13, 7, 0, 16),
-        (8, 7, 1, 11),  # the place is taken by one that waits
-        (8, 7, 9, 11),
+        (7, 7, 1, 7),  # the one that waits has a place
+        (8, 7, 1, 11),  # which it takes
+        (7, 7, 2, 10),  # a node has too little room for the size that was asked for before it was known
         (40, 7, 0, 40),  # not beyond the largest size...
         (18, 7, 0, 20),
         (19, 17, 0, 20),  # ...that cuts the last node
@@ -68,6 +69,19 @@ def test_elsewhere_the_size_is_what_the_signals_ask_for(rules: Scaling, room: Ro
     decision = decided(replace(snapshot(3, fresh_load(in_flight=30)), room=room), rules)
     assert (decision.replicas, decision.reason) == (5, Reason.DESIRED_WITHIN_RANGE)
     assert "node group" not in decision.message
+
+
+@pytest.mark.parametrize(
+    ("no_room", "seconds", "reason"),
+    [(Reason.INSUFFICIENT_GPU, 60.0, Reason.INSUFFICIENT_GPU), (Reason.QUOTA, 0.0, Reason.DESIRED_WITHIN_RANGE)],
+    ids=["no node comes", "a quota refuses"],
+)
+def test_where_more_replicas_get_no_place_none_are_added(no_room: Reason, seconds: float, reason: Reason) -> None:
+    full = replace(ROOM, fits=0, free_gpus=0)
+    waits = replace(snapshot(5, fresh_load(in_flight=36), ready=3), room=full, no_room=no_room)
+    decision = decided(replace(waits, unschedulable=2, unschedulable_seconds=seconds), by_nodes())
+    assert decision.replicas == (5 if seconds else 6)
+    assert decision.reason is reason
 
 
 def test_a_pool_of_whole_nodes_keeps_a_node_that_it_half_needs() -> None:

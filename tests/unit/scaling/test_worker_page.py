@@ -20,6 +20,7 @@ def test_a_page_of_triton_tells_cache_and_gpus() -> None:
 
 def test_other_engines_tell_their_cache() -> None:
     assert percentages((EXPOSITIONS / "triton_vllm.txt").read_text()) == {Kind.KV_CACHE: (43.75,)}
+    assert percentages((EXPOSITIONS / "vllm.txt").read_text()) == {Kind.KV_CACHE: (62.5,)}
     ours = (
         f'{names.METRIC_ENGINE_CACHED_TOKENS}{{model="m"}} 256\n{names.METRIC_ENGINE_CACHE_LIMIT}{{model="m"}} 1024\n'
     )
