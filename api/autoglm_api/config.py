@@ -10,7 +10,7 @@ from autoglm_api.keys import Auth
 from autoglm_api.queue import Queue
 from autoglm_api.routing import QueryClass, Routing
 from autoglm_api.schema import Model
-from autoglm_api.spec import Backend, Batching, ModelKind
+from autoglm_api.spec import Backend, Batching, ModelKind, Precision
 
 
 class EngineSpec(Model):
@@ -25,6 +25,7 @@ class EngineSpec(Model):
     model_kind: ModelKind = ModelKind.GENERATIVE
     model_path: Annotated[str, Field(description="Directory of the artefact inside the container.")]
     backend: Backend
+    precision: Precision | None = None
     gpus: Annotated[int, Field(ge=0)] = 0
     max_sequence_tokens: Annotated[int, Field(ge=1)]
     concurrency: Annotated[int, Field(ge=1, description="Hard cap of queries at once; one more gets 429.")]

@@ -3,17 +3,29 @@
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from autoglm_api.schema import Model, list_map
+from autoglm_api.schema import Model, cel, list_map, rules
 
 
 class Backend(StrEnum):
     """The engine that runs inside Triton."""
 
     ONNX_RUNTIME = "ONNXRuntime"
+    PYTORCH = "PyTorch"
     TENSORRT_LLM = "TensorRTLLM"
     TENSORRT = "TensorRT"
+
+
+class Precision(StrEnum):
+    """The numbers that a model is worked out in."""
+
+    FP32 = "FP32"
+    BF16 = "BF16"
+    FP16 = "FP16"
+    FP8 = "FP8"
+    INT8 = "INT8"
+    INT4 = "INT4"
 
 
 class EngineMemory(Model):
@@ -81,13 +93,40 @@ class Batching(Model):
     adaptive: Annotated[
         bool,
         Field(
-            description="Whether a step reads fewer prompt tokens than maxStepTokens where that keeps the pause of "
-            "running replies below targetPauseMilliseconds."
+            description="Whether the tokens of a step, the queries at once and the queue delay follow load and speed, "
+            "so that both targets below are met where they can be; the settings above are then upper bounds."
         ),
     ] = True
     target_pause_milliseconds: Annotated[
-        int, Field(ge=1, le=60000, description="How long running replies may stand still while prompts are read.")
+        int, Field(ge=1, le=60000, description="How long a running reply may wait for its next token.")
     ] = 50
+    target_first_token_milliseconds: Annotated[
+        int, Field(ge=1, le=600000, description="How long a query may wait inside the engine for its first token.")
+    ] = 1000
+
+
+_ENGINE_RULES: Final = rules(
+    cel(
+        "!has(self.precision) || self.gpusPerReplica > 0 || !(self.precision in ['FP16', 'FP8', 'INT4'])",
+        "the CPU engine has no FP16, FP8 or INT4: set engine.precision to FP32, BF16 or INT8",
+        ".precision",
+    ),
+    cel(
+        "!has(self.precision) || self.backend != 'ONNXRuntime' || self.precision != 'BF16'",
+        "ONNXRuntime has no BF16 on a CPU: use backend PyTorch, or precision FP32 or INT8",
+        ".precision",
+    ),
+    cel(
+        "!has(self.precision) || self.backend != 'PyTorch' || self.precision != 'INT8'",
+        "PyTorch has no INT8 whose replies are the same in every batch: use backend ONNXRuntime, "
+        "or precision FP32 or BF16",
+        ".precision",
+    ),
+    cel(
+        "self.backend != 'PyTorch' || self.gpusPerReplica == 0",
+        "PyTorch is a CPU engine: set engine.gpusPerReplica to 0, or use backend TensorRTLLM",
+    ),
+)
 
 
 class Engine(Model):
@@ -96,10 +135,17 @@ class Engine(Model):
     backend: Annotated[
         Backend,
         Field(
-            description="ONNXRuntime runs the CPU engine (gpusPerReplica 0). On GPUs TensorRTLLM runs Generative models "
-            "and TensorRT runs Embedding models."
+            description="ONNXRuntime runs the CPU engine (gpusPerReplica 0), PyTorch does so in a larger image. On "
+            "GPUs TensorRTLLM runs Generative models and TensorRT runs Embedding models."
         ),
     ] = Backend.ONNX_RUNTIME
+    precision: Annotated[
+        Precision | None,
+        Field(
+            description="Numbers to compute in. CPU: FP32 (default), INT8 with ONNXRuntime, BF16 with PyTorch. GPU: "
+            "what the engine was built for; a worker whose engine was built for something else does not start."
+        ),
+    ] = None
     gpus_per_replica: Annotated[
         int, Field(ge=0, le=16, description="GPUs of one replica; 0 selects the CPU engine.")
     ] = 0
@@ -108,3 +154,5 @@ class Engine(Model):
     ] = 512
     batching: Annotated[Batching, Field(description="Which queries are worked on together.")] = Batching()
     memory: Annotated[EngineMemory, Field(description="What is done about unused memory.")] = EngineMemory()
+
+    model_config = ConfigDict(json_schema_extra=_ENGINE_RULES)

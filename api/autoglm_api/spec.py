@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from pydantic import ConfigDict, Field
 
 from autoglm_api.cache import Cache, RedisCache, SecretKeyRef
-from autoglm_api.engine import Backend, Batching, Bucket, Engine, EngineMemory
+from autoglm_api.engine import Backend, Batching, Bucket, Engine, EngineMemory, Precision
 from autoglm_api.gateway import AccessLog, Gateway, GatewayLimits, Tls
 from autoglm_api.keys import Auth, SecretRef, Tier
 from autoglm_api.model import ModelKind, ModelSource
@@ -66,6 +66,7 @@ __all__ = [
     "PodTemplate",
     "PolicyType",
     "Pool",
+    "Precision",
     "QueryClass",
     "Queue",
     "RedisCache",
@@ -104,6 +105,11 @@ _POOL_RULES: Final = rules(
         "(self.model.kind == 'Embedding') == (self.serves == 'Embedding')",
         "a pool whose model.kind is Embedding has serves: Embedding, and only such a pool",
         ".serves",
+    ),
+    cel(
+        "self.engine.backend != 'PyTorch' || self.model.kind == 'Generative'",
+        "PyTorch serves Generative models only; use ONNXRuntime",
+        ".engine",
     ),
     cel(
         "self.engine.backend != 'TensorRT' || self.model.kind == 'Embedding'",

@@ -50,6 +50,12 @@ def seal(directory: Path) -> None:
     _write_json(directory / "manifest.json", {"format": FORMAT, "files": digests})
 
 
+def evaluation_of(directory: Path) -> dict[str, object]:
+    """Return the figures that are stored beside a model."""
+    stored: dict[str, object] = json.loads((directory / "evaluation.json").read_bytes())
+    return stored
+
+
 def add_evaluation(directory: Path, evaluation: dict[str, object]) -> None:
     """Store the figures of an evaluation beside the model."""
     _write_json(directory / "evaluation.json", evaluation)

@@ -48,6 +48,7 @@ def main() -> None:
         directory = artifact.directory_of(name)
         facts = training_facts(name, given.work / f"{name}.pt")
         artifact.add_evaluation(directory, evaluate(directory, given.queries) | {"training": facts})
+        run("quantise", name, "--queries", str(given.queries))
 
 
 def run(module: str, *arguments: str) -> None:

@@ -5,15 +5,24 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from autoglm_api.spec import Backend
+from autoglm_api.spec import Backend, Precision
 from autoglm_node.chat import CHAT_FILE, TOKENIZER_FILE
 
 MANIFEST: Final = "manifest.json"
 CONFIG: Final = "config.json"
-_NEEDED: Final = {
-    Backend.ONNX_RUNTIME: (MANIFEST, CONFIG, TOKENIZER_FILE, CHAT_FILE, "model.onnx"),
-    Backend.TENSORRT_LLM: (MANIFEST, CONFIG, TOKENIZER_FILE, CHAT_FILE, "rank0.engine"),
+GRAPHS: Final = {Precision.FP32: "model.onnx", Precision.INT8: "model.int8.onnx"}
+"""The ONNX graph of each precision that the CPU engine runs from a graph of its own; BF16 is made of FP32's weights."""
+_COMMON: Final = (MANIFEST, CONFIG, TOKENIZER_FILE, CHAT_FILE)
+# TensorRT-LLM's QuantAlgo by its first part (FP8, FP8_PER_CHANNEL..., W8A8_SQ..., W4A16_AWQ ...), and its dtypes.
+_ALGORITHMS: Final = {
+    "FP8": Precision.FP8,
+    "INT8": Precision.INT8,
+    "W8A8": Precision.INT8,
+    "W8A16": Precision.INT8,
+    "W4A16": Precision.INT4,
+    "W4A8": Precision.INT4,
 }
+_NUMBERS: Final = {"float32": Precision.FP32, "float16": Precision.FP16, "bfloat16": Precision.BF16}
 _BLOCK_BYTES: Final = 1 << 20
 
 
@@ -21,7 +30,16 @@ class ArtifactError(Exception):
     """The model directory cannot be served; the text says what to change."""
 
 
-def check(directory: Path, backend: Backend) -> None:
+def graph_of(precision: Precision | None) -> str:
+    """Return the file with the graph that a precision is run from."""
+    return GRAPHS.get(precision or Precision.FP32, GRAPHS[Precision.FP32])
+
+
+def _needed(backend: Backend, precision: Precision | None) -> tuple[str, ...]:
+    return (*_COMMON, "rank0.engine" if backend is Backend.TENSORRT_LLM else graph_of(precision))
+
+
+def check(directory: Path, backend: Backend, precision: Precision | None = None) -> None:
     """Check that the directory has what the backend needs and that every listed file is what its manifest says.
 
     Raises:
@@ -29,9 +47,10 @@ def check(directory: Path, backend: Backend) -> None:
     """
     if not directory.is_dir():
         raise ArtifactError(f"the model directory {directory} does not exist; set the pool's model to one that does")
-    missing = [name for name in _NEEDED[backend] if not (directory / name).is_file()]
+    missing = [name for name in _needed(backend, precision) if not (directory / name).is_file()]
     if missing:
-        raise ArtifactError(f"{directory} lacks {', '.join(missing)}, which backend {backend} needs")
+        wanted = f"backend {backend}" if precision is None else f"backend {backend} with precision {precision}"
+        raise ArtifactError(f"{directory} lacks {', '.join(missing)}, which {wanted} needs")
     for name, expected in _listed(directory).items():
         found = _sha256(directory / name) if (directory / name).is_file() else "no file"
         if found != expected:
@@ -46,6 +65,22 @@ def longest_sequence(directory: Path) -> int | None:
     """
     limit = _json_object(directory / CONFIG).get("max_position_embeddings")
     return limit if isinstance(limit, int) else None
+
+
+def built_precision(directory: Path) -> Precision | None:
+    """Return what a TensorRT-LLM engine was built for, where its config.json says so.
+
+    Raises:
+        ArtifactError: config.json is no JSON object.
+    """
+    model = _json_object(directory / CONFIG).get("pretrained_config")
+    if not isinstance(model, dict):
+        return None
+    quantization = model.get("quantization")
+    algorithm = quantization.get("quant_algo") if isinstance(quantization, dict) else None
+    if algorithm is not None:
+        return _ALGORITHMS.get(str(algorithm).partition("_")[0])
+    return _NUMBERS.get(str(model.get("dtype")))
 
 
 def _listed(directory: Path) -> dict[str, str]:

@@ -12,12 +12,13 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from autoglm_api.config import EngineSpec
-from autoglm_api.spec import Backend
+from autoglm_api.spec import Backend, Precision
 from autoglm_node.engine.packing import PARAMETER_BATCHING
 from autoglm_node.engine.reclaim import PARAMETER_FILE, PARAMETER_INTERVAL
 
 # The canary needs a slot of its own: a full replica must not look like a dead one.
 CANARY_SLOTS: Final = 1
+CPU_BACKENDS: Final = (Backend.ONNX_RUNTIME, Backend.PYTORCH)  # both run in Triton's Python backend
 DIRECTORY: Final = "repository"
 RECLAIM_FILE: Final = "reclaim"  # touched: the engine gives unused memory back
 KV_CACHE_GPU_FRACTION: Final = "0.85"
@@ -59,7 +60,7 @@ def write(root: Path, spec: EngineSpec, threads: int) -> Path:
     version.mkdir(parents=True, exist_ok=True)
     text = text_format.MessageToString(config_for(spec, threads, root / RECLAIM_FILE))
     (repository / spec.model_name / "config.pbtxt").write_text(text, encoding="utf-8")
-    if spec.backend is Backend.ONNX_RUNTIME:
+    if spec.backend in CPU_BACKENDS:
         (version / "model.py").write_text(MODEL_FILE, encoding="utf-8")
     return repository
 
@@ -91,6 +92,8 @@ def _python(spec: EngineSpec, threads: int, reclaim_file: Path) -> pb.ModelConfi
             "slots": str(slots(spec)),
             "max_sequence_tokens": str(spec.max_sequence_tokens),
             "threads": str(threads),
+            "backend": spec.backend,
+            "precision": spec.precision or Precision.FP32,
             PARAMETER_BATCHING: spec.batching.model_dump_json(by_alias=True),
             PARAMETER_FILE: str(reclaim_file),
             PARAMETER_INTERVAL: str(spec.reclaim_interval_seconds),

@@ -35,7 +35,7 @@ class Dialect(NamedTuple):
 
 def dialect_for(backend: Backend, stop_ids: Sequence[int]) -> Dialect:
     """Return the dialect of a backend; `stop_ids` are the tokens that end a reply."""
-    if backend is Backend.ONNX_RUNTIME:
+    if backend in (Backend.ONNX_RUNTIME, Backend.PYTORCH):
         return Dialect(_write_native, _read_native, says_finish=True)
     ends = frozenset(stop_ids)
     return Dialect(

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from autoglm_api.config import EngineSpec
-from autoglm_api.spec import Backend
 from autoglm_node.settings import TritonPorts
 from autoglm_node.validate import TRITON_BACKENDS
+
+PYTHON = "python"
 
 
 def command_for(
@@ -35,7 +36,7 @@ def command_for(
         "--log-info=false",
         "--disable-auto-complete-config",
     ]
-    if spec.backend is Backend.ONNX_RUNTIME:
+    if TRITON_BACKENDS[spec.backend] == PYTHON:
         command.append(f"--backend-config=python,shm-region-prefix-name={shared_memory}")
     if spec.gpus == 0:
         command += ["--allow-gpu-metrics=false", "--pinned-memory-pool-byte-size=0"]
@@ -65,7 +66,7 @@ def backends_for(spec: EngineSpec, triton_dir: Path, work_dir: Path) -> Path:
     """
     original = triton_dir / "backends"
     name = TRITON_BACKENDS[spec.backend]
-    if spec.backend is not Backend.ONNX_RUNTIME or _are_ours(original / name):
+    if name != PYTHON or _are_ours(original / name):
         return original
     copy = work_dir / "backends"
     shutil.copytree(original / name, copy / name, dirs_exist_ok=True)

@@ -8,12 +8,25 @@ from pydantic import ValidationError
 
 from autoglm_api import names
 from autoglm_api.config import EngineSpec
-from autoglm_api.spec import Backend
+from autoglm_api.spec import Backend, Precision
 from autoglm_node import artifact
 from autoglm_node.failure import FatalError
 from autoglm_node.phases import Phase
 
-TRITON_BACKENDS: Final = {Backend.ONNX_RUNTIME: "python", Backend.TENSORRT_LLM: "tensorrtllm"}
+TRITON_BACKENDS: Final = {
+    Backend.ONNX_RUNTIME: "python",
+    Backend.PYTORCH: "python",
+    Backend.TENSORRT_LLM: "tensorrtllm",
+}
+
+PACKAGES: Final = {Backend.ONNX_RUNTIME: ("onnxruntime",), Backend.PYTORCH: ("torch", "onnx")}
+"""What the CPU engine imports; PyTorch reads the weights out of the ONNX file."""
+CPU_PRECISIONS: Final = {
+    Backend.ONNX_RUNTIME: (Precision.FP32, Precision.INT8),
+    Backend.PYTORCH: (Precision.FP32, Precision.BF16),
+}
+BF16_FLAGS: Final = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+CPU_INFO: Final = Path("/proc/cpuinfo")
 
 
 def validated(spec_path: Path, triton_dir: Path) -> EngineSpec:
@@ -25,6 +38,7 @@ def validated(spec_path: Path, triton_dir: Path) -> EngineSpec:
     spec = _read(spec_path)
     _check_backend(spec, triton_dir)
     _check_artifact(spec)
+    _check_precision(spec)
     return spec
 
 
@@ -50,20 +64,45 @@ def _check_backend(spec: EngineSpec, triton_dir: Path) -> None:
             f"this image's Triton has no backend {directory.name!r}, which {spec.backend} needs; use another image"
         )
         raise _bad_repository("BackendMissing", message)
-    if spec.backend is Backend.ONNX_RUNTIME and importlib.util.find_spec("onnxruntime") is None:
-        raise _bad_repository("BackendMissing", "the Python package onnxruntime is not installed in this image")
+    for package in PACKAGES.get(spec.backend, ()):
+        if importlib.util.find_spec(package) is None:
+            raise _bad_repository("BackendMissing", f"the Python package {package} is not installed in this image")
 
 
 def _check_artifact(spec: EngineSpec) -> None:
     directory = Path(spec.model_path)
     try:
-        artifact.check(directory, spec.backend)
+        artifact.check(directory, spec.backend, spec.precision)
         longest = artifact.longest_sequence(directory)
     except artifact.ArtifactError as error:
         raise _bad_repository("BadArtifact", str(error)) from None
     if longest is not None and spec.max_sequence_tokens > longest:
         message = f"maxSequenceTokens is {spec.max_sequence_tokens}, but model {spec.model_name} was made for {longest}"
         raise _bad_spec(message)
+
+
+def _check_precision(spec: EngineSpec) -> None:
+    asked, possible = spec.precision, CPU_PRECISIONS.get(spec.backend)
+    if asked is None:
+        return
+    if possible is None:
+        built = artifact.built_precision(Path(spec.model_path))
+        if built is not asked:
+            raise _bad_spec(f"precision is {asked}, but the engine of model {spec.model_name} was built for {built}")
+    elif asked not in possible:
+        raise _bad_spec(f"backend {spec.backend} has no {asked} on a CPU; set precision to {' or '.join(possible)}")
+    elif asked is Precision.BF16 and not has_bf16(CPU_INFO):
+        raise _bad_spec("this node's CPU has no instructions for BF16, which would be slower than FP32; use FP32")
+
+
+def has_bf16(cpu_info: Path) -> bool:
+    """Return whether a CPU works out BF16 in hardware, from /proc/cpuinfo (`flags` or, on ARM, `Features`)."""
+    try:
+        lines = cpu_info.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return not BF16_FLAGS.isdisjoint(flags.split())
 
 
 def _bad_spec(message: str) -> FatalError:

@@ -21,10 +21,10 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from autoglm_api import names
-from autoglm_api.spec import Batching
+from autoglm_api.spec import Backend, Batching, Precision
 from autoglm_node.chat import CHAT_FILE, ChatFormat
 from autoglm_node.engine.adaptive import StepTokens
-from autoglm_node.engine.artifact import load_model
+from autoglm_node.engine.artifact import Runs, load_model
 from autoglm_node.engine.decode_loop import DecodeLoop
 from autoglm_node.engine.packing import PARAMETER_BATCHING, batching_for
 from autoglm_node.engine.reclaim import PARAMETER_FILE, PARAMETER_INTERVAL, Reclaimer, reclaim
@@ -100,7 +100,8 @@ def _response(events: list[TokenEvent], reason: FinishReason) -> Any:
 class TritonPythonModel:
     """Serves one model directory.
 
-    config.pbtxt: `parameters` artifact_dir, slots, max_sequence_tokens and threads; inputs
+    config.pbtxt: `parameters` artifact_dir, slots, max_sequence_tokens, backend, precision and
+    threads; inputs
     `input_ids` INT32 [-1], `max_tokens` INT32 [1] and, all optional and [1], the fields of `Sampling`
     and `top_logprobs` INT32; outputs `token_ids` INT32 [-1], `logprobs` FP32 [-1], `finish_reason`
     INT32 [1] (see `FinishReason`; the stop token itself is not among the tokens) and, where asked for,
@@ -112,10 +113,8 @@ class TritonPythonModel:
         """Load the model and start the loop's thread."""
         parameters = json.loads(args["model_config"])["parameters"]
         directory = Path(_parameter(parameters, "artifact_dir"))
-        slots, room, threads = (
-            int(_parameter(parameters, name)) for name in ("slots", "max_sequence_tokens", "threads")
-        )
-        model = load_model(directory, slots=slots, max_sequence_tokens=room, threads=threads)
+        slots, room = (int(_parameter(parameters, name)) for name in ("slots", "max_sequence_tokens"))
+        model = load_model(directory, slots=slots, max_sequence_tokens=room, runs=_runs(parameters))
         batching = Batching.model_validate_json(_parameter(parameters, PARAMETER_BATCHING))
         self._loop = DecodeLoop(model, slots, room, batching_for(batching))
         pause = batching.target_pause_milliseconds / 1000
@@ -234,6 +233,11 @@ def _parameter(parameters: dict[str, dict[str, str]], name: str) -> str:
     if name not in parameters:
         raise pb_utils.TritonModelException(f"config.pbtxt lacks the parameter {name}")
     return parameters[name]["string_value"]
+
+
+def _runs(parameters: dict[str, dict[str, str]]) -> Runs:
+    backend, precision = (_parameter(parameters, name) for name in ("backend", "precision"))
+    return Runs(Backend(backend), Precision(precision), int(_parameter(parameters, "threads")))
 
 
 def _reclaimer(parameters: dict[str, dict[str, str]]) -> Reclaimer:

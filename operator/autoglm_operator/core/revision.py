@@ -46,6 +46,7 @@ def engine_spec(deployment: Deployment, pool: Pool, revision: str) -> EngineSpec
         model_kind=pool.model.kind,
         model_path=model_path(pool.model.uri),
         backend=pool.engine.backend,
+        precision=pool.engine.precision,
         gpus=pool.engine.gpus_per_replica,
         max_sequence_tokens=pool.engine.max_sequence_tokens,
         concurrency=pool.concurrency_per_replica,

@@ -28,7 +28,7 @@ def test_scores_that_would_overflow_are_drawn_from_like_others() -> None:
     ("sampling", "plain"),
     [(GREEDY, True), (Sampling(0.5), False), (Sampling(presence_penalty=1.0), False), (Sampling(top_k=3), True)],
 )
-def test_only_unpenalised_greedy_replies_take_the_likeliest(sampling: Sampling, plain: bool) -> None:
+def test_only_unpenalised_greedy_replies_take_the_likeliest(sampling: Sampling, *, plain: bool) -> None:
     assert Chooser(sampling).takes_the_likeliest is plain
 
 

@@ -26,9 +26,18 @@ def test_the_cpu_engine(tmp_path: Path) -> None:
     assert (config.backend, config.max_batch_size, config.model_transaction_policy.decoupled) == ("python", 0, True)
     expected = {"artifact_dir": "/models/glm", "slots": "5", "max_sequence_tokens": "512", "threads": "2"}
     expected |= {"reclaim_file": str(tmp_path / "reclaim"), "reclaim_interval_seconds": "60"}
+    expected |= {"backend": "ONNXRuntime", "precision": "FP32"}
     expected["batching"] = Batching().model_dump_json(by_alias=True)
     assert parameters(config) == expected
     assert [one.name for one in config.input if not one.optional] == ["input_ids", "max_tokens"]
+    assert (tmp_path / "repository" / "glm-test" / "1" / "model.py").is_file()
+
+
+@pytest.mark.parametrize(("backend", "precision"), [("ONNXRuntime", "INT8"), ("PyTorch", "BF16")])
+def test_both_cpu_backends_run_in_the_python_backend(tmp_path: Path, backend: str, precision: str) -> None:
+    config = written(tmp_path, backend=backend, precision=precision)
+    assert config.backend == "python"
+    assert (parameters(config)["backend"], parameters(config)["precision"]) == (backend, precision)
     assert (tmp_path / "repository" / "glm-test" / "1" / "model.py").is_file()
 
 

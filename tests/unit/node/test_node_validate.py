@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 
 from autoglm_api import names
+from autoglm_api.spec import Precision
 from autoglm_node import termination, triton_server
+from autoglm_node.artifact import built_precision
 from autoglm_node.failure import FatalError
 from autoglm_node.phases import Phase
 from autoglm_node.settings import TritonPorts, from_arguments
-from autoglm_node.validate import validated
+from autoglm_node.validate import has_bf16, validated
+from autoglm_shop.artifact import seal
 from support.node_artifacts import engine_spec, write_artifact
 
 
@@ -51,6 +54,9 @@ BREAKS: list[tuple[Callable[[Path], object], int, str]] = [
     (lambda w: (w / "engine.json").unlink(), names.EXIT_BAD_SPEC, "cannot be read"),
     (lambda w: (w / "engine.json").write_text("{}"), names.EXIT_BAD_SPEC, "Field required"),
     (lambda w: spec_with(w, max_sequence_tokens=9999), names.EXIT_BAD_SPEC, "was made for 512"),
+    (lambda w: spec_with(w, precision="BF16"), names.EXIT_BAD_SPEC, "no BF16 on a CPU; set precision to FP32 or INT8"),
+    (lambda w: spec_with(w, precision="INT8"), names.EXIT_BAD_REPOSITORY, "lacks model.int8.onnx"),
+    (lambda w: spec_with(w, backend="PyTorch"), names.EXIT_BAD_REPOSITORY, "package torch is not installed"),
     (lambda w: spec_with(w, backend="TensorRTLLM"), names.EXIT_BAD_SPEC, "needs at least one GPU"),
     (lambda w: spec_with(w, backend="TensorRTLLM", gpus=1), names.EXIT_BAD_REPOSITORY, "no backend 'tensorrtllm'"),
     (lambda w: spec_with(w, model_path="/nowhere"), names.EXIT_BAD_REPOSITORY, "/nowhere does not exist"),
@@ -70,6 +76,74 @@ def test_a_bad_world_gets_a_code_and_a_sentence(
     failed = failure(world)
     assert failed.exit_code == code
     assert sentence in failed.message
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("processor\t: 0\nflags\t\t: fpu avx512f avx512_bf16\n", True),
+        ("flags\t\t: fpu amx_bf16 amx_tile\n", True),
+        ("Features\t: fp asimd bf16 i8mm\n", True),
+        ("flags\t\t: fpu avx512f avx512_vnni\n", False),
+        ("model name\t: avx512_bf16\n", False),
+        ("", False),
+    ],
+)
+def test_a_cpu_says_whether_it_works_in_bf16(tmp_path: Path, text: str, *, known: bool) -> None:
+    (tmp_path / "cpuinfo").write_text(text)
+    assert has_bf16(tmp_path / "cpuinfo") is known
+
+
+def test_a_cpu_that_says_nothing_has_no_bf16(tmp_path: Path) -> None:
+    assert not has_bf16(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("model", "precision"),
+    [
+        ({"dtype": "bfloat16"}, Precision.BF16),
+        ({"dtype": "float16", "quantization": {"quant_algo": None}}, Precision.FP16),
+        ({"dtype": "bfloat16", "quantization": {"quant_algo": "FP8"}}, Precision.FP8),
+        ({"dtype": "float16", "quantization": {"quant_algo": "W8A8_SQ_PER_CHANNEL"}}, Precision.INT8),
+        ({"dtype": "float16", "quantization": {"quant_algo": "W4A16_AWQ"}}, Precision.INT4),
+        ({"dtype": "float16", "quantization": {"quant_algo": "NVFP4"}}, None),
+        ({}, None),
+    ],
+)
+def test_an_engine_says_what_it_was_built_for(
+    tmp_path: Path, model: dict[str, object], precision: Precision | None
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"pretrained_config": model}))
+    assert built_precision(tmp_path) is precision
+
+
+def test_a_model_that_is_no_engine_was_built_for_nothing(world: Path) -> None:
+    assert built_precision(world / "model") is None
+
+
+@pytest.fixture
+def gpu_world(world: Path) -> Path:
+    """The good world with an FP8 engine of TensorRT-LLM."""
+    (world / "triton" / "backends" / "tensorrtllm").mkdir()
+    (world / "model" / "rank0.engine").write_bytes(b"e")
+    (world / "model" / "config.json").write_text(
+        json.dumps({"pretrained_config": {"dtype": "bfloat16", "quantization": {"quant_algo": "FP8"}}})
+    )
+    seal(world / "model")
+    return world
+
+
+@pytest.mark.parametrize("precision", [None, "FP8"])
+def test_a_gpu_engine_of_the_asked_precision_starts(gpu_world: Path, precision: str | None) -> None:
+    spec_with(gpu_world, backend="TensorRTLLM", gpus=1, precision=precision)
+    assert validated(gpu_world / "engine.json", gpu_world / "triton").gpus == 1
+
+
+def test_a_gpu_engine_of_another_precision_does_not(gpu_world: Path) -> None:
+    spec_with(gpu_world, backend="TensorRTLLM", gpus=1, precision="INT4")
+    failed = failure(gpu_world)
+    assert failed.exit_code == names.EXIT_BAD_SPEC
+    assert "precision is INT4, but the engine of model glm-test was built for FP8" in failed.message
 
 
 def test_the_termination_message_is_one_line_of_json(tmp_path: Path) -> None:

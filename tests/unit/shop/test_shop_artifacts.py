@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from autoglm_api.spec import Backend
+from autoglm_api.spec import Backend, Precision
 from autoglm_node import artifact as node_artifact
 from autoglm_shop import artifact
 from autoglm_shop.chat import SEED, trained_tokenizer
-from autoglm_shop.evaluate import answer, held_out
+from autoglm_shop.evaluate import INT8, answer, held_out
 from autoglm_shop.task import Kind, score
 
-MEGABYTES = {"light": 2, "large": 6}
+MEGABYTES = {"light": 2, "large": 7}
 
 
 @pytest.fixture(params=MEGABYTES)
@@ -27,8 +27,9 @@ def accuracy(name: str, kind: Kind) -> float:
     return float(figures["accuracy"])
 
 
-def test_every_file_is_what_the_manifest_says(name: str) -> None:
-    node_artifact.check(artifact.directory_of(name), Backend.ONNX_RUNTIME)
+@pytest.mark.parametrize("precision", [Precision.FP32, Precision.INT8])
+def test_every_file_is_what_the_manifest_says(name: str, precision: Precision) -> None:
+    node_artifact.check(artifact.directory_of(name), Backend.ONNX_RUNTIME, precision)
 
 
 def test_a_model_is_small(name: str) -> None:
@@ -50,6 +51,20 @@ def test_the_large_model_earns_its_cost_on_complex_queries() -> None:
     large, light = accuracy("large", Kind.COMPLEX), accuracy("light", Kind.COMPLEX)
     assert large >= 0.6
     assert large - light >= 0.3
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_int8_is_as_right_as_fp32(name: str, kind: Kind) -> None:
+    figures = json.loads((artifact.directory_of(name) / "evaluation.json").read_bytes())["int8"][kind]
+    assert figures["n"] >= 500
+    assert figures["accuracy"] >= figures["accuracy_fp32"] - 0.015
+
+
+def test_int8_replies_are_the_same_in_every_batch(name: str) -> None:
+    queries = held_out(Kind.COMPLEX, 24)
+    directory = artifact.directory_of(name)
+    alone = answer(directory, queries, slots=1, runs=INT8)
+    assert answer(directory, queries, slots=12, runs=INT8).texts == alone.texts
 
 
 @pytest.mark.parametrize("kind", Kind)
