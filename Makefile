@@ -32,6 +32,8 @@ lock: $(UV) ## Resolve dependencies anew into locks/ (hashes, no host names)
 	  --no-emit-index-url --no-annotate -c locks/dev.txt --extra $$e pyproject.toml -o locks/$$e.txt || exit 1; done
 	@$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 	  --no-annotate --extra optimize pyproject.toml -o locks/optimize.txt
+	@$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	  --no-annotate -c locks/node.txt --extra node --extra pytorch pyproject.toml -o locks/pytorch.txt
 
 # --- the two commands -----------------------------------------------------------------------------
 .PHONY: demo
