@@ -151,6 +151,8 @@ class Pool:
         if again or not self._line or urgent:
             replica = self._pick(need, now) if urgent or not self._only_reserve_left(now) else None
             if replica is not None:
+                if not again and self.queue.order is Order.FAIR:
+                    self._line.passed(need.wish)
                 return replica
         if not again:
             self._admit(now)

@@ -111,14 +111,17 @@ class WaitingLine(Generic[Item]):
             raise RuntimeError("a lane that waits has a first ticket")
         self._turns.served(name, waiting)
         self.leave(ticket)
-        self._lanes[name].charge(ticket.wish.tenant, ticket.wish.tokens)
+        if ticket.number >= 0:  # one that was sent back was charged the first time
+            self._lanes[name].charge(ticket.wish.tenant, ticket.wish.tokens)
         return ticket.item
 
     def charge(self, wish: Wish, tokens: float) -> None:
         """Correct a tenant's work after the fact: the real tokens of a query less the predicted ones."""
-        place = self._lanes.get(self._lane_name(wish.tier, wish.task))
-        if place is not None:
-            place.charge(wish.tenant, tokens)
+        self._lane(self._lane_name(wish.tier, wish.task)).charge(wish.tenant, tokens)
+
+    def passed(self, wish: Wish) -> None:
+        """Count the work of a query that was served without having to wait."""
+        self._lane(self._lane_name(wish.tier, wish.task)).passed(wish.tenant, wish.tokens)
 
     def expired(self, now: float) -> list[Item]:
         """Promote who has waited long in a tier; remove and return the items whose deadline has passed."""
@@ -145,10 +148,7 @@ class WaitingLine(Generic[Item]):
     # --- places -----------------------------------------------------------------------------------------
     def _place(self, ticket: Ticket[Item], since: float | None = None) -> None:
         ticket.lane = self._lane_name(ticket.tier, ticket.wish.task)
-        place = self._lanes.get(ticket.lane)
-        if place is None:
-            place = self._lanes[ticket.lane] = lane(self.policy.order, self.policy.ageing)
-        place.push(ticket)
+        self._lane(ticket.lane).push(ticket)
         self._waiting[ticket.tier] += 1
         self._watch(ticket, ticket.wish.arrived if since is None else since)
 
@@ -177,6 +177,12 @@ class WaitingLine(Generic[Item]):
         self._place(ticket, since=at)
 
     # --- lanes ------------------------------------------------------------------------------------------
+    def _lane(self, name: str) -> Lane[Item]:
+        place = self._lanes.get(name)
+        if place is None:
+            place = self._lanes[name] = lane(self.policy.order, self.policy.ageing)
+        return place
+
     def _lane_name(self, tier: Tier, task: str) -> str:
         if not self._weighted:
             return tier

@@ -43,6 +43,9 @@ class Lane(Protocol[Item]):
     def charge(self, tenant: str, tokens: float) -> None:
         """Take in work that was done for a tenant."""
 
+    def passed(self, tenant: str, tokens: float) -> None:
+        """Take in work of a query that did not have to wait."""
+
     def __len__(self) -> int:
         """Return how many wait."""
 
@@ -70,9 +73,6 @@ class TenantLine(Generic[Item]):
     def drop(self, ticket: Ticket[Item]) -> None:
         """Remove a ticket."""
         del self._tickets[ticket]
-
-    def charge(self, tenant: str, tokens: float) -> None:
-        """Nothing: arrival counts, not work."""
 
     def __len__(self) -> int:
         """Return how many wait."""
@@ -116,6 +116,9 @@ class KeyLane(Generic[Item]):
 
     def charge(self, tenant: str, tokens: float) -> None:
         """Nothing: a query's own key counts."""
+
+    def passed(self, tenant: str, tokens: float) -> None:
+        """Nothing, as above."""
 
     def __len__(self) -> int:
         """Return how many wait."""
@@ -176,6 +179,13 @@ class FairLane(Generic[Item]):
         work = self._work.get(tenant)
         self._note(tenant, (self._least() if work is None else work) + tokens)
         self._forget_some()
+
+    def passed(self, tenant: str, tokens: float) -> None:
+        """Charge as if the tenant had come to wait and gone at once."""
+        if tenant not in self._lines:
+            self._work[tenant] = max(self._work.get(tenant, 0.0), self._least())
+            self._last = tenant
+        self.charge(tenant, tokens)
 
     def _note(self, tenant: str, work: float) -> None:
         self._work[tenant] = work
