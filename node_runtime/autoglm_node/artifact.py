@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from autoglm_api.spec import Backend, Precision
 from autoglm_node.chat import CHAT_FILE, TOKENIZER_FILE
+from autoglm_node.embedding.words import ENCODER_FILE
 
 MANIFEST: Final = "manifest.json"
 CONFIG: Final = "config.json"
@@ -45,11 +47,22 @@ def check(directory: Path, backend: Backend, precision: Precision | None = None)
     Raises:
         ArtifactError: a file is missing, unreadable or changed.
     """
+    wanted = f"backend {backend}" if precision is None else f"backend {backend} with precision {precision}"
+    check_files(directory, _needed(backend, precision), wanted)
+
+
+def check_encoder(directory: Path, backend: Backend) -> None:
+    """Check the same of an embedding model; raises ArtifactError."""
+    engine = "model.plan" if backend is Backend.TENSORRT else "model.onnx"
+    check_files(directory, (MANIFEST, CONFIG, TOKENIZER_FILE, ENCODER_FILE, engine), f"an Embedding model on {backend}")
+
+
+def check_files(directory: Path, needed: Sequence[str], wanted: str) -> None:
+    """Check that the files are there which `wanted` needs, and the sums of the manifest; raises ArtifactError."""
     if not directory.is_dir():
         raise ArtifactError(f"the model directory {directory} does not exist; set the pool's model to one that does")
-    missing = [name for name in _needed(backend, precision) if not (directory / name).is_file()]
+    missing = [name for name in needed if not (directory / name).is_file()]
     if missing:
-        wanted = f"backend {backend}" if precision is None else f"backend {backend} with precision {precision}"
         raise ArtifactError(f"{directory} lacks {', '.join(missing)}, which {wanted} needs")
     for name, expected in _listed(directory).items():
         found = _sha256(directory / name) if (directory / name).is_file() else "no file"

@@ -1,12 +1,14 @@
-"""The HTTP front on the worker's port: paths to handlers, refusals to the error shape of the path's protocol."""
+"""The HTTP front on the worker's port: paths to handlers, refusals to the error shape of the path's protocol.
+
+What every kind of model has in common; see text_front and embedding.front for the rest.
+"""
 
 import logging
 import re
 import time
-import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
-from typing import Final
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 from urllib.parse import unquote
 
 from autoglm_api import names
@@ -16,20 +18,22 @@ from autoglm_node import inference_protocol as oip
 from autoglm_node.accounting import counted
 from autoglm_node.failure import RefusalError
 from autoglm_node.metrics import Metrics
-from autoglm_node.openai_answers import DONE, Answer, ChatAnswer, Choice, Frame, TextAnswer
 from autoglm_node.openai_answers import models as listing
-from autoglm_node.service import Reply, Service, usage_of
+from autoglm_node.service import check_model
 from autoglm_transport.http import Request
 from autoglm_transport.responder import Responder
 
 log = logging.getLogger(__name__)
 
 Probe = Callable[[], tuple[bool, str]]
-Route = Callable[["Front", Request, Responder, str], Awaitable[None]]
+Route = Callable[[Any, Request, Responder, str], Awaitable[None]]  # of a front and the model in the path
+Routes = Mapping[str, tuple[str, Route]]
+"""Path to method and handler."""
+
 Pairs = list[tuple[str, str]]
 
-_JSON: Final = ("content-type", "application/json")
-_EVENTS: Final = (("content-type", "text/event-stream"), ("cache-control", "no-cache"))
+JSON: Final = ("content-type", "application/json")
+EVENTS: Final = (("content-type", "text/event-stream"), ("cache-control", "no-cache"))
 _LEAST_BODY_BYTES: Final = 4 << 20
 _BODY_BYTES_PER_TOKEN: Final = 256  # a long word in JSON, every character of it escaped
 _MODEL_PATH: Final = re.compile(r"/v2/models/(?P<model>[^/]+)(?:/versions/[^/]+)?(?P<rest>/[a-z_]+)?")
@@ -53,24 +57,53 @@ def transport_refusal(status: int, message: str, path: str) -> bytes:
     return refusal_body(RefusalError(status, message, code="bad_request"), path)
 
 
-class Front:
+class Front(ABC):
     """Handles the requests of one node."""
 
-    def __init__(self, service: Service, metrics: Metrics, ready: Probe, started_at: int) -> None:
-        """`ready` answers the protocol's own readiness paths; `started_at` is Unix time in seconds."""
-        self._service = service
+    def __init__(self, spec: EngineSpec, metrics: Metrics, ready: Probe) -> None:
+        """`ready` answers the protocol's own readiness paths."""
+        self.spec = spec
+        self.revision = (names.HEADER_REVISION, spec.revision)
+        self.platform = f"{names.PART_OF}_{spec.backend.lower()}"
         self._metrics = metrics
         self._ready = ready
-        self._started_at = started_at
-        self._revision = (names.HEADER_REVISION, service.spec.revision)
+        self._started_at = int(time.time())
+
+    @property
+    @abstractmethod
+    def paths(self) -> Routes:
+        """Fixed paths of this kind of model."""
+
+    @property
+    @abstractmethod
+    def model_paths(self) -> Routes:
+        """What follows /v2/models/MODEL, of this kind of model."""
+
+    @abstractmethod
+    def described(self, model: str) -> bytes:
+        """Return the body of GET /v2/models/MODEL."""
 
     async def handle(self, request: Request, responder: Responder) -> None:
         """Answer one request; whatever is wrong with it, the client gets a sentence."""
         try:
-            route, model = _routed(request)
+            route, model = self._routed(request)
             await route(self, request, responder, model)
         except RefusalError as refusal:
             await self._refuse(refusal, request, responder)
+
+    def _routed(self, request: Request) -> tuple[Route, str]:
+        path = request.path.rstrip("/")
+        found, model = (_FIXED.get(path) or self.paths.get(path)), ""
+        if found is None and (match := _MODEL_PATH.fullmatch(path)):
+            rest = match["rest"] or ""
+            found, model = (_OF_MODEL.get(rest) or self.model_paths.get(rest)), unquote(match["model"])
+        if found is None:
+            raise RefusalError(404, f"there is nothing at {request.path}", code="not_found")
+        method, route = found
+        if request.method != method:
+            message = f"{request.path} takes {method}, not {request.method}"
+            raise RefusalError(405, message, code="method_not_allowed", headers=(("allow", method),))
+        return route, model
 
     async def _refuse(self, refusal: RefusalError, request: Request, responder: Responder) -> None:
         if responder.started:
@@ -78,117 +111,22 @@ class Front:
             await responder.write(b"data: " + refusal_body(refusal, request.path) + b"\n\n")
             await responder.end()
             return
-        headers = [_JSON, self._revision, *refusal.headers]
+        headers = [JSON, self.revision, *refusal.headers]
         await responder.send(refusal.status, headers, refusal_body(refusal, request.path))
 
-    async def _counted(self, work: Awaitable[None]) -> None:
+    async def counted(self, work: Awaitable[None]) -> None:
+        """Do a query's work and count how it ended."""
         with counted(self._metrics):
             await work
 
-    # --- OpenAI ----------------------------------------------------------------------------------------
-    async def chat(self, request: Request, responder: Responder, _model: str) -> None:
-        """POST /v1/chat/completions."""
-        await self._counted(self._chat(request, responder))
-
-    async def _chat(self, request: Request, responder: Responder) -> None:
-        asked = openai.parse(request.body)
-        await self._openai(asked, ChatAnswer(self._frame("chatcmpl", asked)), request, responder)
-
-    async def completions(self, request: Request, responder: Responder, _model: str) -> None:
-        """POST /v1/completions."""
-        await self._counted(self._completions(request, responder))
-
-    async def _completions(self, request: Request, responder: Responder) -> None:
-        asked = openai.parse_completion(request.body)
-        await self._openai(asked, TextAnswer(self._frame("cmpl", asked)), request, responder)
-
-    def _frame(self, kind: str, asked: openai.GenerationRequest) -> Frame:
-        revision = self._service.spec.revision
-        return Frame(f"{kind}-{uuid.uuid4().hex}", int(time.time()), asked.model, revision, asked.include_usage)
-
-    async def _openai(
-        self, asked: openai.GenerationRequest, answer: Answer, request: Request, responder: Responder
-    ) -> None:
-        self._check_model(asked.model)
-        query = asked.query()
-        async with self._service.answer(query, _deadline(request)) as replies:
-            if asked.stream:
-                await self._stream(replies, answer, responder, scored=query.top_logprobs is not None)
-                if asked.include_usage:
-                    await responder.write(answer.usage(usage_of(replies)))
-                await responder.write(DONE)
-                await responder.end()
-                return
-            choices = [await _choice(reply, scored=query.top_logprobs is not None) for reply in replies]
-        await responder.send(200, self._reply_headers(replies), answer.whole(choices, usage_of(replies)))
-
-    async def _stream(self, replies: Sequence[Reply], answer: Answer, responder: Responder, *, scored: bool) -> None:
-        for index, reply in enumerate(replies):
-            opened = False
-            async with aclosing(reply.texts()) as texts:
-                async for text in texts:
-                    if not responder.started:
-                        responder.start(200, [*_EVENTS, self._revision, _prompt_header(reply)])
-                    if not opened and (opening := answer.opening(index)):
-                        await responder.write(opening)
-                    opened = True
-                    scores = reply.take_scores()
-                    if text or scores:
-                        await responder.write(answer.piece(index, text, scores if scored else None))
-            await responder.write(answer.closing(index, reply.tally.finish))
-
-    async def embeddings(self, _request: Request, _responder: Responder, _model: str) -> None:
-        """POST /v1/embeddings."""
-        message = f"model {self._service.spec.model_name!r} writes text; this version serves no embedding models"
-        raise RefusalError(400, message, code="unsupported_model", param="model")
+    def check_model(self, model: str) -> None:
+        """Refuse a query for another model than ours."""
+        check_model(self.spec, model)
 
     async def models(self, _request: Request, responder: Responder, _model: str) -> None:
         """GET /v1/models."""
-        listed = dict.fromkeys((self._service.spec.model_name, self._service.spec.deployment))
-        await responder.send(200, [_JSON, self._revision], listing(tuple(listed), self._started_at))
-
-    # --- Open Inference Protocol -----------------------------------------------------------------------
-    async def infer(self, request: Request, responder: Responder, model: str) -> None:
-        """POST /v2/models/MODEL/infer."""
-        await self._counted(self._infer(request, responder, model))
-
-    async def _infer(self, request: Request, responder: Responder, model: str) -> None:
-        self._check_model(model)
-        if request.headers.get("content-encoding") not in (None, "identity"):
-            raise RefusalError(415, "compressed bodies are not supported", code="unsupported_encoding")
-        call = oip.parse_infer(request.body, request.headers.get(oip.BINARY_HEADER))
-        async with self._service.answer(call.query, _deadline(request)) as replies:
-            text = "".join([piece async for piece in replies[0].texts()])
-        headers, body = oip.infer_answer(call, model, text)
-        await responder.send(200, [*headers, *self._reply_headers(replies)[1:]], body)
-
-    async def generate(self, request: Request, responder: Responder, model: str) -> None:
-        """POST /v2/models/MODEL/generate."""
-        await self._counted(self._generate(request, responder, model))
-
-    async def _generate(self, request: Request, responder: Responder, model: str) -> None:
-        self._check_model(model)
-        async with self._service.answer(oip.parse_generate(request.body), _deadline(request)) as replies:
-            text = "".join([piece async for piece in replies[0].texts()])
-        await responder.send(200, self._reply_headers(replies), oip.generate_answer(model, text))
-
-    async def generate_stream(self, request: Request, responder: Responder, model: str) -> None:
-        """POST /v2/models/MODEL/generate_stream: one event per piece of text."""
-        await self._counted(self._generate_stream(request, responder, model))
-
-    async def _generate_stream(self, request: Request, responder: Responder, model: str) -> None:
-        self._check_model(model)
-        query = oip.parse_generate(request.body)
-        async with (
-            self._service.answer(query, _deadline(request)) as (reply,),
-            aclosing(reply.texts()) as texts,
-        ):
-            async for text in texts:
-                if not responder.started:
-                    responder.start(200, [*_EVENTS, self._revision, _prompt_header(reply)])
-                if text:
-                    await responder.write(b"data: " + oip.generate_answer(model, text) + b"\n\n")
-        await responder.end()
+        listed = dict.fromkeys((self.spec.model_name, self.spec.deployment))
+        await responder.send(200, [JSON, self.revision], listing(tuple(listed), self._started_at))
 
     async def live(self, _request: Request, responder: Responder, _model: str) -> None:
         """GET /v2/health/live."""
@@ -197,7 +135,7 @@ class Front:
     async def ready(self, _request: Request, responder: Responder, model: str) -> None:
         """GET /v2/health/ready and /v2/models/MODEL/ready."""
         if model:
-            self._check_model(model)
+            self.check_model(model)
         ready, why = self._ready()
         if not ready:
             raise RefusalError(503, why, code="not_ready")
@@ -205,34 +143,22 @@ class Front:
 
     async def server_metadata(self, _request: Request, responder: Responder, _model: str) -> None:
         """GET /v2."""
-        await responder.send(200, [_JSON], oip.server_metadata(__version__))
+        await responder.send(200, [JSON], oip.server_metadata(__version__))
 
     async def model_metadata(self, _request: Request, responder: Responder, model: str) -> None:
         """GET /v2/models/MODEL."""
-        self._check_model(model)
-        platform = f"{names.PART_OF}_{self._service.spec.backend.lower()}"
-        await responder.send(200, [_JSON, self._revision], oip.model_metadata(model, platform))
-
-    # --- common ----------------------------------------------------------------------------------------
-    def _check_model(self, model: str) -> None:
-        if refusal := self._service.unknown(model):
-            raise refusal
-
-    def _reply_headers(self, replies: Sequence[Reply]) -> Pairs:
-        least = min(reply.tally.confidence for reply in replies)
-        return [_JSON, self._revision, _prompt_header(replies[0]), (names.HEADER_CONFIDENCE, f"{least:.4f}")]
+        self.check_model(model)
+        await responder.send(200, [JSON, self.revision], self.described(model))
 
 
-async def _choice(reply: Reply, *, scored: bool) -> Choice:
-    text = "".join([piece async for piece in reply.texts()])
-    return Choice(text, reply.tally.finish, reply.take_scores() if scored else None)
+def refuse_compressed(request: Request) -> None:
+    """Refuse a body that is not sent as it is."""
+    if request.headers.get("content-encoding") not in (None, "identity"):
+        raise RefusalError(415, "compressed bodies are not supported", code="unsupported_encoding")
 
 
-def _prompt_header(reply: Reply) -> tuple[str, str]:
-    return names.HEADER_PROMPT_TOKENS, str(reply.prompt_tokens)
-
-
-def _deadline(request: Request) -> float | None:
+def deadline_of_request(request: Request) -> float | None:
+    """Return the seconds that the request's deadline leaves, None when it has none; see deadline_of."""
     return deadline_of(request.headers.get(names.HEADER_DEADLINE))
 
 
@@ -251,33 +177,13 @@ def deadline_of(given: str | None) -> float | None:
         raise RefusalError(400, message, code="invalid_value") from None
 
 
-_FIXED: Final[dict[str, tuple[str, Route]]] = {
-    names.PATH_CHAT: ("POST", Front.chat),
-    names.PATH_COMPLETIONS: ("POST", Front.completions),
-    names.PATH_EMBEDDINGS: ("POST", Front.embeddings),
+_FIXED: Final[Routes] = {
     names.PATH_MODELS: ("GET", Front.models),
     "/v2": ("GET", Front.server_metadata),
     "/v2/health/live": ("GET", Front.live),
     "/v2/health/ready": ("GET", Front.ready),
 }
-_OF_MODEL: Final[dict[str, tuple[str, Route]]] = {
+_OF_MODEL: Final[Routes] = {
     "": ("GET", Front.model_metadata),
     "/ready": ("GET", Front.ready),
-    "/infer": ("POST", Front.infer),
-    "/generate": ("POST", Front.generate),
-    "/generate_stream": ("POST", Front.generate_stream),
 }
-
-
-def _routed(request: Request) -> tuple[Route, str]:
-    path = request.path.rstrip("/")
-    found, model = _FIXED.get(path), ""
-    if found is None and (match := _MODEL_PATH.fullmatch(path)):
-        found, model = _OF_MODEL.get(match["rest"] or ""), unquote(match["model"])
-    if found is None:
-        raise RefusalError(404, f"there is nothing at {request.path}", code="not_found")
-    method, route = found
-    if request.method != method:
-        message = f"{request.path} takes {method}, not {request.method}"
-        raise RefusalError(405, message, code="method_not_allowed", headers=(("allow", method),))
-    return route, model

@@ -5,6 +5,7 @@ in their order, each as one response per piece of text and a last one that says 
 """
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, Final
@@ -17,6 +18,7 @@ from tritonclient.grpc.service_pb2_grpc import (
 )
 
 from autoglm_api import names
+from autoglm_api.config import EngineSpec
 from autoglm_node import __version__
 from autoglm_node import inference_protocol as oip
 from autoglm_node.accounting import counted
@@ -24,7 +26,7 @@ from autoglm_node.failure import RefusalError
 from autoglm_node.front import Probe, body_limit, deadline_of
 from autoglm_node.metrics import Metrics
 from autoglm_node.query import Query
-from autoglm_node.service import Reply, Service
+from autoglm_node.service import Reply, Service, check_model, serves
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +45,11 @@ Context = Any  # grpc.aio.ServicerContext; the package has no types
 class GrpcServer:
     """Listens on one port."""
 
-    def __init__(self, service: Service, metrics: Metrics, ready: Probe) -> None:
-        """`ready` answers the protocol's own readiness calls."""
-        limit = body_limit(service.spec)
+    def __init__(self, servicer: "Servicer") -> None:
+        """Offer the calls of a servicer."""
+        limit = body_limit(servicer.spec)
         self._server = grpc.aio.server(options=[("grpc.max_receive_message_length", limit), ("grpc.so_reuseport", 0)])
-        add_GRPCInferenceServiceServicer_to_server(_Servicer(service, metrics, ready), self._server)
+        add_GRPCInferenceServiceServicer_to_server(servicer, self._server)
 
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port, also where 0 let the system choose. RuntimeError when it is taken."""
@@ -62,82 +64,135 @@ class GrpcServer:
         await self._server.stop(grace_seconds)
 
 
-class _Servicer(GRPCInferenceServiceServicer):  # type: ignore[misc]  # generated code has no types
+class Servicer(GRPCInferenceServiceServicer, ABC):  # type: ignore[misc]  # generated code has no types
     """What a worker offers; every other call of the protocol is UNIMPLEMENTED."""
 
-    def __init__(self, service: Service, metrics: Metrics, ready: Probe) -> None:
-        self._service = service
-        self._metrics = metrics
+    def __init__(self, spec: EngineSpec, metrics: Metrics, ready: Probe) -> None:
+        """`ready` answers the protocol's own readiness calls."""
+        self.spec = spec
+        self.metrics = metrics
         self._ready = ready
 
+    @abstractmethod
+    def description(self, model: str, platform: str) -> dict[str, Any]:
+        """Return what the model takes and gives."""
+
+    @abstractmethod
+    async def answered(self, request: Any, context: Context) -> Any:
+        """Return the one response to a request; RefusalError when there is none."""
+
+    @abstractmethod
+    def responses(self, request: Any, context: Context) -> AsyncGenerator[Any, None]:
+        """Yield the responses to a request of a stream, the last one marked; RefusalError ends them."""
+
     async def ServerLive(self, _request: Any, _context: Context) -> Any:  # noqa: N802 - the protocol's name
+        """Whether the process runs."""
         return pb.ServerLiveResponse(live=True)
 
     async def ServerReady(self, _request: Any, _context: Context) -> Any:  # noqa: N802
+        """Whether a query would be answered."""
         return pb.ServerReadyResponse(ready=self._ready()[0])
 
     async def ModelReady(self, request: Any, _context: Context) -> Any:  # noqa: N802
-        return pb.ModelReadyResponse(ready=self._service.serves(request.name) and self._ready()[0])
+        """Whether a query for this model would be answered."""
+        return pb.ModelReadyResponse(ready=serves(self.spec, request.name) and self._ready()[0])
 
     async def ServerMetadata(self, _request: Any, _context: Context) -> Any:  # noqa: N802
+        """Who this is."""
         return pb.ServerMetadataResponse(name=names.PART_OF, version=__version__)
 
     async def ModelMetadata(self, request: Any, context: Context) -> Any:  # noqa: N802
+        """What the model takes and gives."""
+
         async def described() -> Any:
-            self._check_model(request.name)
-            backend = self._service.spec.backend.lower()
-            return pb.ModelMetadataResponse(**oip.model_description(request.name, f"{names.PART_OF}_{backend}"))
+            check_model(self.spec, request.name)
+            platform = f"{names.PART_OF}_{self.spec.backend.lower()}"
+            return pb.ModelMetadataResponse(**self.description(request.name, platform))
 
         return await _told(context, described)
 
     async def ModelInfer(self, request: Any, context: Context) -> Any:  # noqa: N802
+        """Answer one query."""
+
         async def answered() -> Any:
-            with counted(self._metrics):
-                query = self._query(request)
-                async with self._service.answer(query, _deadline(request, context)) as (reply,):
-                    text = "".join([piece async for piece in reply.texts()])
-            context.set_trailing_metadata(self._metadata(reply))
-            return _response(request, text)
+            with counted(self.metrics):
+                check_model(self.spec, request.model_name)
+                return await self.answered(request, context)
 
         return await _told(context, answered)
 
     async def ModelStreamInfer(self, requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:  # noqa: N802
+        """Answer the queries of a stream one after the other."""
         async for request in requests:
-            async with aclosing(self._pieces(request, context)) as pieces:
+            async with aclosing(self._counted_responses(request, context)) as responses:
                 try:
-                    async for text, last in pieces:
-                        yield pb.ModelStreamInferResponse(infer_response=_response(request, text, last=last))
+                    async for response in responses:
+                        yield pb.ModelStreamInferResponse(infer_response=response)
                 except RefusalError as refusal:
                     # As Triton does: one query's error does not end the stream of the others.
                     failed = pb.ModelInferResponse(id=request.id, model_name=request.model_name)
                     yield pb.ModelStreamInferResponse(error_message=refusal.message, infer_response=failed)
 
-    async def _pieces(self, request: Any, context: Context) -> AsyncGenerator[tuple[str, bool], None]:
-        with counted(self._metrics):
-            query = self._query(request)
-            async with self._service.answer(query, _deadline(request, context)) as (reply,):
-                async with aclosing(reply.texts()) as texts:
-                    async for text in texts:
-                        if text:
-                            yield text, False
-                yield "", True
+    async def _counted_responses(self, request: Any, context: Context) -> AsyncGenerator[Any, None]:
+        with counted(self.metrics):
+            check_model(self.spec, request.model_name)
+            async with aclosing(self.responses(request, context)) as responses:
+                async for response in responses:
+                    yield response
 
-    def _query(self, request: Any) -> Query:
-        self._check_model(request.model_name)
-        if any(output.name != oip.TEXT_OUTPUT for output in request.outputs):
-            raise RefusalError(400, f"there is one output, {oip.TEXT_OUTPUT!r}", code="invalid_value")
-        return oip.query_of([_tensor(*given) for given in _inputs(request)], b"".join(request.raw_input_contents))
 
-    def _check_model(self, model: str) -> None:
-        if refusal := self._service.unknown(model):
-            raise refusal
+class TextServicer(Servicer):
+    """The calls of a model that writes text."""
+
+    def __init__(self, service: Service, metrics: Metrics, ready: Probe) -> None:
+        """`ready` answers the protocol's own readiness calls."""
+        super().__init__(service.spec, metrics, ready)
+        self._service = service
+
+    def description(self, model: str, platform: str) -> dict[str, Any]:
+        """Return what the model takes and gives."""
+        return oip.model_description(model, platform)
+
+    async def answered(self, request: Any, context: Context) -> Any:
+        """Return the whole text."""
+        async with self._service.answer(_query(request), deadline_of_call(request, context)) as (reply,):
+            text = "".join([piece async for piece in reply.texts()])
+        context.set_trailing_metadata(self._metadata(reply))
+        return _response(request, text)
+
+    async def responses(self, request: Any, context: Context) -> AsyncGenerator[Any, None]:
+        """Yield one response for each piece of text, and a last one without."""
+        async with (
+            self._service.answer(_query(request), deadline_of_call(request, context)) as (reply,),
+            aclosing(reply.texts()) as texts,
+        ):
+            async for text in texts:
+                if text:
+                    yield _response(request, text, last=False)
+        yield _response(request, "", last=True)
 
     def _metadata(self, reply: Reply) -> tuple[tuple[str, str], ...]:
         return (
-            (names.HEADER_REVISION, self._service.spec.revision),
+            (names.HEADER_REVISION, self.spec.revision),
             (names.HEADER_PROMPT_TOKENS, str(reply.prompt_tokens)),
             (names.HEADER_CONFIDENCE, f"{reply.tally.confidence:.4f}"),
         )
+
+
+def _query(request: Any) -> Query:
+    refuse_other_outputs(request, oip.TEXT_OUTPUT)
+    return oip.query_of(tensors_of(request), b"".join(request.raw_input_contents))
+
+
+def refuse_other_outputs(request: Any, only: str) -> None:
+    """Refuse a request for an output that the model does not have."""
+    if any(output.name != only for output in request.outputs):
+        raise RefusalError(400, f"there is one output, {only!r}", code="invalid_value")
+
+
+def tensors_of(request: Any) -> list[oip.Tensor]:
+    """Return the inputs of a request as the HTTP protocol writes them; raw contents follow one after the other."""
+    return [_tensor(*given) for given in _inputs(request)]
 
 
 def _inputs(request: Any) -> list[tuple[Any, bytes | None]]:
@@ -160,18 +215,23 @@ def _tensor(given: Any, raw: bytes | None) -> oip.Tensor:
     return tensor
 
 
-def _response(request: Any, text: str, *, last: bool | None = None) -> Any:
-    """Return one response; `last` None: not of a stream, there is only this one."""
+def response_to(request: Any, *, last: bool | None = None) -> Any:
+    """Return an empty response; `last` None: not of a stream, there is only this one."""
     response = pb.ModelInferResponse(model_name=request.model_name, model_version=oip.MODEL_VERSION, id=request.id)
     if last is not None:
         response.parameters[FINAL].bool_param = last
+    return response
+
+
+def _response(request: Any, text: str, *, last: bool | None = None) -> Any:
+    response = response_to(request, last=last)
     if not last:
         response.outputs.add(name=oip.TEXT_OUTPUT, datatype="BYTES", shape=[1])
         response.raw_output_contents.append(oip.binary_text(text))
     return response
 
 
-def _deadline(request: Any, context: Context) -> float | None:
+def deadline_of_call(request: Any, context: Context) -> float | None:
     """Return the seconds that are left: the least of the call's deadline, our header's and the query's timeout."""
     header = dict(context.invocation_metadata() or ()).get(names.HEADER_DEADLINE)
     given = [context.time_remaining(), deadline_of(header)]

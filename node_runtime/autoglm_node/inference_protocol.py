@@ -54,17 +54,20 @@ class _Output(BaseModel):
     parameters: dict[str, Any] = {}
 
 
-class _InferRequest(BaseModel):
+class InferRequest(BaseModel):
+    """The JSON part of an infer request."""
+
     model_config = ConfigDict(extra="ignore")
     id: str = ""
     parameters: dict[str, Any] = {}
     inputs: Annotated[list[Tensor], Field(min_length=1, fail_fast=True)]
     outputs: Annotated[list[_Output], Field(fail_fast=True)] = []
 
-    def wants_binary(self) -> bool:
+    def wants_binary(self, only: str) -> bool:
+        """Return whether the model's only output is wanted as raw bytes; RefusalError where another one is wanted."""
         for output in self.outputs:
-            if output.name != TEXT_OUTPUT:
-                raise _bad(f"output {output.name!r} does not exist; there is {TEXT_OUTPUT!r}")
+            if output.name != only:
+                raise bad(f"output {output.name!r} does not exist; there is {only!r}")
             return bool(output.parameters.get("binary_data", False))
         return bool(self.parameters.get("binary_data_output", False))
 
@@ -104,9 +107,18 @@ def parse_infer(body: bytes, header_length: str | None) -> InferCall:
     Raises:
         RefusalError: 400, with a sentence that names the tensor or field.
     """
+    request, binary = parted(body, header_length)
+    return InferCall(request.id, query_of(request.inputs, binary), request.wants_binary(TEXT_OUTPUT))
+
+
+def parted(body: bytes, header_length: str | None) -> tuple[InferRequest, bytes]:
+    """Return the JSON part of a body, which has the given length (None: all of it), and the binary part.
+
+    Raises:
+        RefusalError: 400, with a sentence that names the field.
+    """
     split = _json_length(header_length, len(body))
-    request = _validated(_InferRequest, body[:split])
-    return InferCall(request.id, query_of(request.inputs, body[split:]), request.wants_binary())
+    return _checked(InferRequest, _json(body[:split])), body[split:]
 
 
 def query_of(tensors: list[Tensor], binary: bytes) -> Query:
@@ -117,7 +129,7 @@ def query_of(tensors: list[Tensor], binary: bytes) -> Query:
     """
     values = _values(tensors, binary)
     if TEXT_INPUT not in values:
-        raise _bad(f"input {TEXT_INPUT!r} (BYTES, shape [1]) is missing")
+        raise bad(f"input {TEXT_INPUT!r} (BYTES, shape [1]) is missing")
     return _checked(_Fields, values).query()
 
 
@@ -184,19 +196,16 @@ def error_body(refusal: RefusalError) -> bytes:
     return orjson.dumps({"error": refusal.message})
 
 
-def _bad(message: str) -> RefusalError:
+def bad(message: str) -> RefusalError:
+    """Return the refusal of a request that says something wrong."""
     return RefusalError(400, message, code="invalid_value")
-
-
-def _validated(kind: type[Body], text: bytes) -> Body:
-    return _checked(kind, _json(text))
 
 
 def _json(text: bytes) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise _bad(f"the body is no JSON: {error}") from None
+        raise bad(f"the body is no JSON: {error}") from None
 
 
 def _checked(kind: type[Body], given: Any) -> Body:
@@ -204,14 +213,14 @@ def _checked(kind: type[Body], given: Any) -> Body:
         return kind.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
-        raise _bad(f"{'.'.join(str(part) for part in first['loc']) or 'body'}: {first['msg']}") from None
+        raise bad(f"{'.'.join(str(part) for part in first['loc']) or 'body'}: {first['msg']}") from None
 
 
 def _json_length(header: str | None, total: int) -> int:
     if header is None:
         return total
     if not (header.isascii() and header.isdigit() and len(header) <= _MAX_DIGITS and int(header) <= total):
-        raise _bad(f"{BINARY_HEADER}: {header[:_MAX_DIGITS]!r} is no length within a body of {total} bytes")
+        raise bad(f"{BINARY_HEADER}: {header[:_MAX_DIGITS]!r} is no length within a body of {total} bytes")
     return int(header)
 
 
@@ -226,7 +235,7 @@ def _values(tensors: list[Tensor], binary: bytes) -> dict[str, Any]:
             values[tensor.name] = _json_element(tensor)
             continue
         if not isinstance(size, int) or not 0 <= size <= len(binary) - offset:
-            raise _bad(f"input {tensor.name!r}: binary_data_size {size!r} goes beyond the body")
+            raise bad(f"input {tensor.name!r}: binary_data_size {size!r} goes beyond the body")
         values[tensor.name] = _binary_element(tensor, binary[offset : offset + size])
         offset += size
     return values
@@ -235,11 +244,11 @@ def _values(tensors: list[Tensor], binary: bytes) -> dict[str, Any]:
 def _check(tensor: Tensor) -> None:
     allowed = _SIGNATURE.get(tensor.name)
     if allowed is None:
-        raise _bad(f"input {tensor.name!r} does not exist; there are {', '.join(_SIGNATURE)}")
+        raise bad(f"input {tensor.name!r} does not exist; there are {', '.join(_SIGNATURE)}")
     if tensor.datatype not in allowed:
-        raise _bad(f"input {tensor.name!r} has datatype {tensor.datatype}; {' or '.join(allowed)} is expected")
+        raise bad(f"input {tensor.name!r} has datatype {tensor.datatype}; {' or '.join(allowed)} is expected")
     if any(size != 1 for size in tensor.shape) or not tensor.shape:
-        raise _bad(f"input {tensor.name!r} has shape {tensor.shape}; [1] is expected")
+        raise bad(f"input {tensor.name!r} has shape {tensor.shape}; [1] is expected")
 
 
 def _json_element(tensor: Tensor) -> Any:
@@ -249,7 +258,7 @@ def _json_element(tensor: Tensor) -> Any:
             element = element[0]
     wanted = str if tensor.datatype == "BYTES" else (int, float) if tensor.datatype == "FP32" else int
     if not isinstance(element, wanted) or isinstance(element, bool):
-        raise _bad(f"input {tensor.name!r}: data must hold one {tensor.datatype} element")
+        raise bad(f"input {tensor.name!r}: data must hold one {tensor.datatype} element")
     return element
 
 
@@ -259,7 +268,7 @@ def _binary_element(tensor: Tensor, data: bytes) -> Any:
             return struct.unpack(_FORMATS[tensor.datatype], data)[0]
         (length,) = _LENGTH.unpack_from(data)
         if length != len(data) - _LENGTH.size:
-            raise _bad(f"input {tensor.name!r}: the element's length is {length}, {len(data) - 4} bytes follow")
+            raise bad(f"input {tensor.name!r}: the element's length is {length}, {len(data) - 4} bytes follow")
         return data[_LENGTH.size :].decode()
     except (struct.error, UnicodeDecodeError) as error:
-        raise _bad(f"input {tensor.name!r}: {error}") from None
+        raise bad(f"input {tensor.name!r}: {error}") from None

@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from autoglm_api import names
-from autoglm_api.config import EngineSpec
-from autoglm_node import admin, cgroup, repository, termination
+from autoglm_node import admin, cgroup, repository, termination, workload
 from autoglm_node.admission import Admission, Door
-from autoglm_node.chat import Chat
 from autoglm_node.failure import EngineError, FatalError
-from autoglm_node.front import Front, body_limit, transport_refusal
+from autoglm_node.front import body_limit, transport_refusal
 from autoglm_node.grpc_front import GrpcServer
 from autoglm_node.health import Health, Verdict
 from autoglm_node.memory_guard import SHED, Level
@@ -24,7 +22,7 @@ from autoglm_node.memory_watch import REASON, MemoryWatch
 from autoglm_node.metrics import Metrics
 from autoglm_node.phases import ENDS, Event, Phase, next_phase
 from autoglm_node.readiness import Vitals
-from autoglm_node.service import Service
+from autoglm_node.rehearsal import rehearse
 from autoglm_node.settings import Settings
 from autoglm_node.triton_host import TritonHost
 from autoglm_node.validate import validated
@@ -116,7 +114,7 @@ class Node:
     # --- the phases' work ------------------------------------------------------------------------------
     async def _validate(self) -> Event:
         self._spec = validated(self._settings.spec, self._settings.triton_dir)
-        self._chat = _chat(self._spec)
+        self._workload = workload.load(self._spec)
         self._metrics = Metrics(self._spec.model_name)
         self._admission = Admission(
             self._spec.concurrency, self._metrics.in_flight.set, long_from=max(1, self._spec.max_sequence_tokens // 2)
@@ -141,10 +139,8 @@ class Node:
 
     async def _start(self) -> Event:
         await self._start_admin()
-        self._host = TritonHost(self._spec, self._settings, self._chat.format.stop_ids)
-        self._service = Service(
-            self._spec, self._chat, self._host.client, self._admission, self._metrics, self._look_now.set
-        )
+        client = self._workload.connect(f"127.0.0.1:{self._settings.triton.grpc}")
+        self._host = TritonHost(self._spec, self._settings, client)
         try:
             await self._host.load()
         except EngineError as error:
@@ -163,19 +159,25 @@ class Node:
         await self._listen(HttpServer(handler, Limits(max_body_bytes=4096)), self._settings.admin_port)
 
     async def _warm_up(self) -> Event:
+        limit = body_limit(self._spec)
+        # Nobody's queries: they are counted apart.
+        rehearsing = self._handlers(Metrics(self._spec.model_name))
         try:
-            await self._running.warm_up(self._service.canary())
+            await self._running.warm_up(self._workload.probe)
+            await rehearse(rehearsing.front.handle, self._workload.rehearsal(), limit)
         except EngineError as error:
             raise FatalError(Phase.WARM_UP, "FirstQueryFailed", str(error), names.EXIT_ENGINE_LOAD) from None
-        front = Front(self._service, self._metrics, self.vitals.ready, int(time.time()))
-        limits = Limits(max_body_bytes=body_limit(self._spec))
-        self._front = HttpServer(front.handle, limits, refusal_body=transport_refusal)
+        handlers = self._handlers(self._metrics)
+        self._front = HttpServer(handlers.front.handle, Limits(max_body_bytes=limit), refusal_body=transport_refusal)
         await self._listen(self._front, self._settings.port)
-        self._grpc = GrpcServer(self._service, self._metrics, self.vitals.ready)
+        self._grpc = GrpcServer(handlers.servicer)
         await self._grpc.start(self._settings.host, self._settings.grpc_port)
         self._servers.append(self._grpc)
         self._metrics.start_seconds.set(_age_seconds())
         return Event.DONE
+
+    def _handlers(self, metrics: Metrics) -> workload.Handlers:
+        return self._workload.handlers(self._admission, metrics, self.vitals.ready, self._look_now.set)
 
     async def _listen(self, server: HttpServer, port: int) -> None:
         self._servers.append(server)
@@ -194,7 +196,7 @@ class Node:
                 await self._pause()
             if self._memory.level is Level.RECYCLE:
                 return Event.MEMORY_FULL
-            self.vitals.health = self.vitals.health.after(await self._running.canary(self._service.canary()))
+            self.vitals.health = self.vitals.health.after(await self._running.canary(self._workload.probe))
             self._metrics.canary_seconds.set(self._running.canary_seconds)
             self._metrics.model_ready.set(self.vitals.ready()[0])
         return Event.ENGINE_SICK
@@ -210,7 +212,7 @@ class Node:
         self._admission.evict("engine_failed", "the engine died before the answer was complete")
         await self._admission.wait_empty(FLUSH_SECONDS)
         try:
-            await self._running.reload(self._service.canary())
+            await self._running.reload(self._workload.probe)
         except EngineError as error:
             raise FatalError(Phase.HEAL, "EngineDead", str(error), names.EXIT_ENGINE_DEAD) from None
         return Event.DONE
@@ -223,7 +225,7 @@ class Node:
             self._admission.evict("recycled", "the engine's memory was full and its process had to be replaced")
             await self._admission.wait_empty(FLUSH_SECONDS)
         try:
-            await self._running.reload(self._service.canary())
+            await self._running.reload(self._workload.probe)
         except EngineError as error:
             raise FatalError(Phase.RECYCLE, "EngineDead", str(error), names.EXIT_ENGINE_DEAD) from None
         self._memory.reset()
@@ -274,16 +276,6 @@ class Node:
         log.error("phase %s: %s: %s", self._failure.phase, self._failure.reason, self._failure.message)
         termination.write(self._settings.termination_message, self._failure)
         return self._failure.exit_code
-
-
-def _chat(spec: EngineSpec) -> Chat:
-    """Return the artifact's tokeniser and chat format."""
-    try:
-        return Chat.load(Path(spec.model_path))
-    # pydantic's complaint is a ValueError; the tokeniser, written in Rust, raises plain Exception.
-    except Exception as error:  # noqa: BLE001
-        message = f"{spec.model_path}: tokenizer.json or chat.json cannot be used: {error}"
-        raise FatalError(Phase.VALIDATE, "BadArtifact", message, names.EXIT_BAD_REPOSITORY) from None
 
 
 def _age_seconds() -> float:

@@ -6,6 +6,7 @@ means 0 (greedy). What would change the answer and is not implemented is refused
 or bills a query (user, metadata, store, service_tier, ...) and unknown fields are ignored.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
@@ -21,7 +22,7 @@ MAX_STOPS: Final = 4
 MAX_STOP_CHARACTERS: Final = 1000  # each is compared with every piece of the reply
 MAX_REPLIES: Final = 8
 _SEED_MASK: Final = 2**63 - 1  # the engine takes no negative seeds
-Given = TypeVar("Given", bound="GenerationRequest")
+Given = TypeVar("Given", bound=BaseModel)
 
 # Field -> whether its value asks for nothing.
 REFUSED: Final[dict[str, Callable[[Any], bool]]] = {
@@ -107,7 +108,7 @@ class SamplingFields(BaseModel):
         )
 
 
-class GenerationRequest(SamplingFields):
+class GenerationRequest(SamplingFields, ABC):
     """The honoured part of a body that both protocols share."""
 
     model_config = ConfigDict(extra="allow", strict=True)
@@ -119,9 +120,9 @@ class GenerationRequest(SamplingFields):
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
 
+    @abstractmethod
     def query(self) -> Query:
         """Return what the engine is asked."""
-        raise NotImplementedError
 
     @property
     def stops(self) -> tuple[str, ...]:
@@ -195,7 +196,7 @@ def parse(body: bytes) -> ChatRequest:
     Raises:
         RefusalError: 400, with a sentence that names the field.
     """
-    return _parsed(ChatRequest, body)
+    return parsed(ChatRequest, body)
 
 
 def parse_completion(body: bytes) -> CompletionRequest:
@@ -204,10 +205,15 @@ def parse_completion(body: bytes) -> CompletionRequest:
     Raises:
         RefusalError: 400, with a sentence that names the field.
     """
-    return _parsed(CompletionRequest, body)
+    return parsed(CompletionRequest, body)
 
 
-def _parsed(kind: type[Given], body: bytes) -> Given:
+def parsed(kind: type[Given], body: bytes) -> Given:
+    """Return a body as a model.
+
+    Raises:
+        RefusalError: 400, with a sentence that names the field.
+    """
     try:
         request = kind.model_validate(orjson.loads(body))
     except orjson.JSONDecodeError as error:

@@ -12,7 +12,8 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from autoglm_api.config import EngineSpec
-from autoglm_api.spec import Backend, Precision
+from autoglm_api.spec import Backend, ModelKind, Precision
+from autoglm_node.embedding import repository as embedding
 from autoglm_node.engine.packing import PARAMETER_BATCHING
 from autoglm_node.engine.reclaim import PARAMETER_FILE, PARAMETER_INTERVAL
 
@@ -48,6 +49,8 @@ def slots(spec: EngineSpec) -> int:
 
 def config_for(spec: EngineSpec, threads: int, reclaim_file: Path = Path()) -> pb.ModelConfig:
     """Return the Triton configuration of the spec's model; the others are for the CPU engine (see engine.reclaim)."""
+    if spec.model_kind is ModelKind.EMBEDDING:
+        return embedding.config_for(spec, threads)
     if spec.backend is Backend.TENSORRT_LLM:
         return _tensorrt_llm(spec)
     return _python(spec, threads, reclaim_file)
@@ -61,7 +64,10 @@ def write(root: Path, spec: EngineSpec, threads: int) -> Path:
     text = text_format.MessageToString(config_for(spec, threads, root / RECLAIM_FILE))
     (repository / spec.model_name / "config.pbtxt").write_text(text, encoding="utf-8")
     if spec.backend in CPU_BACKENDS:
-        (version / "model.py").write_text(MODEL_FILE, encoding="utf-8")
+        code = embedding.MODEL_FILE if spec.model_kind is ModelKind.EMBEDDING else MODEL_FILE
+        (version / "model.py").write_text(code, encoding="utf-8")
+    elif spec.backend is Backend.TENSORRT:
+        embedding.link_plan(version, spec)
     return repository
 
 

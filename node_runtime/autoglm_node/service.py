@@ -71,6 +71,25 @@ class Reply:
         yield self._text.flush()
 
 
+def serves(spec: EngineSpec, model: str) -> bool:
+    """Return whether a query for this model name is for the worker of this spec."""
+    return model in (spec.model_name, spec.deployment)
+
+
+def check_model(spec: EngineSpec, model: str) -> None:
+    """Refuse a query for another model than the spec's with a 404."""
+    if not serves(spec, model):
+        message = f"model {model!r} does not exist here; there are {spec.model_name!r} and {spec.deployment!r}"
+        raise RefusalError(404, message, code="model_not_found", param="model")
+
+
+def engine_failed(error: EngineError, tell: Callable[[], None]) -> RefusalError:
+    """Return what the client of a query is told that the engine failed, after telling the node."""
+    log.warning("the engine failed a query: %s", error)
+    tell()
+    return RefusalError(503, f"the engine failed: {error}", code="engine_failed")
+
+
 def usage_of(replies: Sequence[Reply]) -> Usage:
     """Return the tokens of a query, whose prompt counts once, and those produced so far."""
     return Usage(replies[0].prompt_tokens, sum(reply.tally.tokens for reply in replies))
@@ -96,19 +115,6 @@ class Service:
         self._metrics = metrics
         self._on_engine_error = on_engine_error
 
-    def serves(self, model: str) -> bool:
-        """Return whether a query for this model name is for us."""
-        return model in (self.spec.model_name, self.spec.deployment)
-
-    def unknown(self, model: str) -> RefusalError | None:
-        """Return the refusal of a query for another model than ours."""
-        if self.serves(model):
-            return None
-        message = (
-            f"model {model!r} does not exist here; there are {self.spec.model_name!r} and {self.spec.deployment!r}"
-        )
-        return RefusalError(404, message, code="model_not_found", param="model")
-
     @asynccontextmanager
     async def answer(self, query: Query, deadline_seconds: float | None) -> AsyncIterator[list[Reply]]:
         """Hold a seat and the query's replies while the block runs; leaving it early cancels the engine's work.
@@ -128,7 +134,7 @@ class Service:
             try:
                 yield replies
             except EngineError as error:
-                raise self._engine_failed(error) from None
+                raise engine_failed(error, self._on_engine_error) from None
             finally:
                 self._count(replies[0])
                 for reply in replies[1:]:
@@ -151,10 +157,6 @@ class Service:
         first = reply.first_token_at
         after_first = None if first is None else time.monotonic() - first
         self._metrics.count_answer(reply.prompt_tokens, reply.tally, after_first)
-
-    def canary(self) -> Generation:
-        """Return a real, short query of one token."""
-        return Generation(self._chat.prompt_ids([Message("user", "?")]), max_tokens=1)
 
     async def _generation(self, query: Query) -> Generation:
         self._refuse_what_the_engine_lacks(query)
@@ -201,8 +203,3 @@ class Service:
         except KeyError as error:
             message = f"this model knows no role {error}; it knows {', '.join(self._chat.format.roles)}"
             raise RefusalError(400, message, code="invalid_value", param="messages") from None
-
-    def _engine_failed(self, error: EngineError) -> RefusalError:
-        log.warning("the engine failed a query: %s", error)
-        self._on_engine_error()
-        return RefusalError(503, f"the engine failed: {error}", code="engine_failed")

@@ -6,26 +6,25 @@ from contextlib import aclosing
 from typing import Any, Final
 
 import grpc
-from tritonclient.grpc import InferResult
+from tritonclient.grpc import InferInput, InferResult
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from autoglm_node.failure import EngineError
 from autoglm_node.query import Finish, Generation, Piece
-from autoglm_node.tensors import Dialect
+from autoglm_node.tensors import Arrays, Dialect
 
 _POLL_SECONDS: Final = 0.05
 
 
-class TritonClient:
+class TritonModel:
     """One model of a Triton server; every method raises EngineError with Triton's own words."""
 
-    def __init__(self, address: str, model: str, dialect: Dialect) -> None:
+    def __init__(self, address: str, model: str) -> None:
         """Speak to the gRPC `address` (host:port) about `model`."""
         self._client = InferenceServerClient(address)
         self._model = model
-        self._dialect = dialect
-        self.tokens_seen = 0  # of all queries; that it grows shows that the engine lives
+        self.responses_seen = 0  # of all queries; that it grows shows that the engine lives
 
     async def wait_live(self, seconds: float) -> None:
         """Return when the server answers; EngineError when it does not within the time."""
@@ -46,32 +45,23 @@ class TritonClient:
         """Unload the model. Triton answers at once and unloads afterwards."""
         await _told(self._client.unload_model(self._model, client_timeout=seconds))
 
-    async def generate(self, generation: Generation) -> AsyncGenerator[Piece, None]:
-        """Yield the pieces of a reply; the last one says why it ended. Closing the iterator cancels the engine."""
-        stream = self._client.stream_infer(self._requests(generation))
-        produced = 0
+    async def responses(self, inputs: list[InferInput]) -> AsyncGenerator[Arrays, None]:
+        """Yield the output tensors of every response to one request. Closing the iterator cancels the engine."""
+        stream = self._client.stream_infer(self._requests(inputs))
         try:
-            async for piece in self._pieces(stream):
-                produced += len(piece.token_ids)
-                yield piece
-                if piece.finish:
-                    return
-            if self._dialect.says_finish:
-                raise EngineError("the stream from Triton ended before the reply did")
-            # The TensorRT-LLM backend just ends the stream.
-            yield Piece((), (), Finish.LENGTH if produced >= generation.max_tokens else Finish.STOP)
+            async for result, error in stream:
+                if error is not None:
+                    raise error
+                self.responses_seen += 1
+                yield _arrays(result)
         except InferenceServerException as error:
             raise EngineError(error.message()) from None
         except grpc.aio.AioRpcError as error:
             raise EngineError(error.details() or "the stream to Triton broke") from None
+        except ValueError as error:
+            raise _unreadable(error) from error
         finally:
             stream.cancel()
-
-    async def first_token(self, generation: Generation) -> None:
-        """Let the engine produce one token, whatever it is."""
-        async with aclosing(self.generate(generation)) as pieces:
-            async for _ in pieces:
-                return
 
     async def close(self) -> None:
         """Close the connection."""
@@ -83,22 +73,48 @@ class TritonClient:
         except InferenceServerException:
             return False
 
-    async def _requests(self, generation: Generation) -> AsyncIterator[dict[str, Any]]:
-        yield {"model_name": self._model, "inputs": self._dialect.write(generation)}
+    async def _requests(self, inputs: list[InferInput]) -> AsyncIterator[dict[str, Any]]:
+        yield {"model_name": self._model, "inputs": inputs}
 
-    async def _pieces(self, stream: Any) -> AsyncIterator[Piece]:
-        async for result, error in stream:
-            if error is not None:
-                raise error
-            piece = self._read(result)
-            self.tokens_seen += len(piece.token_ids)
-            yield piece
 
-    def _read(self, result: InferResult) -> Piece:
+class TritonClient(TritonModel):
+    """A model that writes text."""
+
+    def __init__(self, address: str, model: str, dialect: Dialect) -> None:
+        """Speak to the gRPC `address` (host:port) about `model`, in the words of its backend."""
+        super().__init__(address, model)
+        self._dialect = dialect
+
+    async def generate(self, generation: Generation) -> AsyncGenerator[Piece, None]:
+        """Yield the pieces of a reply; the last one says why it ended. Closing the iterator cancels the engine."""
+        produced = 0
+        async with aclosing(self.responses(self._dialect.write(generation))) as responses:
+            async for arrays in responses:
+                piece = self._read(arrays)
+                produced += len(piece.token_ids)
+                yield piece
+                if piece.finish:
+                    return
+        if self._dialect.says_finish:
+            raise EngineError("the stream from Triton ended before the reply did")
+        # The TensorRT-LLM backend just ends the stream.
+        yield Piece((), (), Finish.LENGTH if produced >= generation.max_tokens else Finish.STOP)
+
+    async def first_token(self, generation: Generation) -> None:
+        """Let the engine produce one token, whatever it is."""
+        async with aclosing(self.generate(generation)) as pieces:
+            async for _ in pieces:
+                return
+
+    def _read(self, arrays: Arrays) -> Piece:
         try:
-            return self._dialect.read(_arrays(result))
+            return self._dialect.read(arrays)
         except (KeyError, ValueError) as error:
-            raise EngineError(f"a response of Triton cannot be read: {error}") from error
+            raise _unreadable(error) from error
+
+
+def _unreadable(error: Exception) -> EngineError:
+    return EngineError(f"a response of Triton cannot be read: {error}")
 
 
 def _arrays(result: InferResult) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
@@ -13,11 +13,12 @@ from autoglm_node import repository
 from autoglm_node.failure import EngineError
 from autoglm_node.health import Canary
 from autoglm_node.processes import Child, remove_shared_memory
-from autoglm_node.query import Generation
 from autoglm_node.settings import Settings
-from autoglm_node.tensors import dialect_for
-from autoglm_node.triton_client import TritonClient
+from autoglm_node.triton_client import TritonModel
 from autoglm_node.triton_server import backends_for, command_for, environment_for
+
+Probe = Callable[[], Awaitable[None]]
+"""One small, real query; EngineError when it is not answered."""
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,8 @@ STOP_SECONDS: Final = 2.0  # nothing is in flight and nothing needs saving; an i
 class TritonHost:
     """Owns Triton's process group, its connection and its shared memory."""
 
-    def __init__(self, spec: EngineSpec, settings: Settings, stop_ids: Sequence[int]) -> None:
-        """Start Triton on an existing model repository; nothing is loaded yet."""
+    def __init__(self, spec: EngineSpec, settings: Settings, client: TritonModel) -> None:
+        """Start Triton on an existing model repository; nothing is loaded yet. `client` speaks to its gRPC port."""
         self._shared_memory = f"autoglm_{os.getpid()}_"
         backends = backends_for(spec, settings.triton_dir, settings.work_dir)
         command = command_for(
@@ -46,8 +47,7 @@ class TritonHost:
         )
         self._child = Child(command, environment_for(settings.triton_dir, os.environ))
         self._watch = asyncio.create_task(self._child.watch())
-        dialect = dialect_for(spec.backend, stop_ids)
-        self.client = TritonClient(f"127.0.0.1:{settings.triton.grpc}", spec.model_name, dialect)
+        self._client = client
         self.canary_seconds = 0.0
 
     @property
@@ -57,37 +57,37 @@ class TritonHost:
 
     async def load(self) -> None:
         """Wait for Triton and load the model; EngineError carries the reason of a failure."""
-        await self.client.wait_live(LIVE_SECONDS)
-        await self.client.load(LOAD_SECONDS)
+        await self._client.wait_live(LIVE_SECONDS)
+        await self._client.load(LOAD_SECONDS)
 
-    async def warm_up(self, generation: Generation) -> None:
-        """Run one real query; the first one is the slowest. EngineError when there is no token."""
+    async def warm_up(self, probe: Probe) -> None:
+        """Run one real query; the first one is the slowest. EngineError when it is not answered."""
         try:
             async with asyncio.timeout(WARM_UP_SECONDS):
-                await self.client.first_token(generation)
+                await probe()
         except TimeoutError:
-            raise EngineError(f"the first query had no token within {WARM_UP_SECONDS:g} s") from None
+            raise EngineError(f"the first query was not answered within {WARM_UP_SECONDS:g} s") from None
 
-    async def canary(self, generation: Generation) -> Canary:
+    async def canary(self, probe: Probe) -> Canary:
         """Run one real query with a deadline and say how it went."""
-        before, start = self.client.tokens_seen, time.monotonic()
+        before, start = self._client.responses_seen, time.monotonic()
         try:
             async with asyncio.timeout(CANARY_SECONDS):
-                await self.client.first_token(generation)
+                await probe()
         except EngineError as error:
             log.warning("canary failed: %s", error)
             return Canary.FAILED
         except TimeoutError:
-            busy = self.client.tokens_seen > before
+            busy = self._client.responses_seen > before
             log.warning(
-                "canary had no token within %g s, other queries %s", CANARY_SECONDS, "did" if busy else "neither"
+                "canary was not answered within %g s, other queries %s", CANARY_SECONDS, "were" if busy else "neither"
             )
             return Canary.BUSY if busy else Canary.FAILED
         finally:
             self.canary_seconds = time.monotonic() - start
         return Canary.ANSWERED
 
-    async def reload(self, generation: Generation) -> None:
+    async def reload(self, probe: Probe) -> None:
         """Replace the engine's process: end it, unload, load, one query. EngineError when it does not come back.
 
         Triton unloads long after it said so, and never when the engine hangs: the old process would share the memory
@@ -97,13 +97,13 @@ class TritonHost:
         log.info("%d engine processes killed", killed)
         # A dead engine may refuse to be unloaded cleanly; whether it came back is what counts.
         with suppress(EngineError):
-            await self.client.unload(UNLOAD_SECONDS)
-        await self.client.load(LOAD_SECONDS)
-        await self.warm_up(generation)
+            await self._client.unload(UNLOAD_SECONDS)
+        await self._client.load(LOAD_SECONDS)
+        await self.warm_up(probe)
 
     async def stop(self) -> None:
         """End Triton and everything it started; nobody may be attached any more."""
-        await self.client.close()
+        await self._client.close()
         await self._child.stop(STOP_SECONDS)
         await self._watch
         removed = remove_shared_memory(self._shared_memory)

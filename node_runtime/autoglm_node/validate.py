@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from autoglm_api import names
 from autoglm_api.config import EngineSpec
-from autoglm_api.spec import Backend, Precision
+from autoglm_api.spec import Backend, ModelKind, Precision
 from autoglm_node import artifact
 from autoglm_node.failure import FatalError
 from autoglm_node.phases import Phase
@@ -17,8 +17,13 @@ TRITON_BACKENDS: Final = {
     Backend.ONNX_RUNTIME: "python",
     Backend.PYTORCH: "python",
     Backend.TENSORRT_LLM: "tensorrtllm",
+    Backend.TENSORRT: "tensorrt",
 }
 
+KIND_BACKENDS: Final = {
+    ModelKind.GENERATIVE: (Backend.ONNX_RUNTIME, Backend.PYTORCH, Backend.TENSORRT_LLM),
+    ModelKind.EMBEDDING: (Backend.ONNX_RUNTIME, Backend.TENSORRT),
+}
 PACKAGES: Final = {Backend.ONNX_RUNTIME: ("onnxruntime",), Backend.PYTORCH: ("torch", "onnx")}
 """What the CPU engine imports; PyTorch reads the weights out of the ONNX file."""
 CPU_PRECISIONS: Final = {
@@ -36,6 +41,7 @@ def validated(spec_path: Path, triton_dir: Path) -> EngineSpec:
         FatalError: exit code EXIT_BAD_SPEC or EXIT_BAD_REPOSITORY.
     """
     spec = _read(spec_path)
+    _check_kind(spec)
     _check_backend(spec, triton_dir)
     _check_artifact(spec)
     _check_precision(spec)
@@ -53,11 +59,19 @@ def _read(path: Path) -> EngineSpec:
         raise _bad_spec(f"{path}: {where}: {first['msg']}") from None
 
 
+def _check_kind(spec: EngineSpec) -> None:
+    backends = KIND_BACKENDS[spec.model_kind]
+    if spec.backend not in backends:
+        raise _bad_spec(f"backend {spec.backend} runs no {spec.model_kind} models; use {' or '.join(backends)}")
+    if spec.model_kind is ModelKind.EMBEDDING and spec.precision not in (None, Precision.FP32) and not spec.gpus:
+        raise _bad_spec("Embedding models run in FP32 on a CPU; leave precision out")
+
+
 def _check_backend(spec: EngineSpec, triton_dir: Path) -> None:
     if not (triton_dir / "bin" / "tritonserver").is_file():
         raise _bad_repository("TritonMissing", f"{triton_dir}/bin/tritonserver does not exist; the image lacks Triton")
-    if spec.backend is Backend.TENSORRT_LLM and spec.gpus == 0:
-        raise _bad_spec("backend TensorRTLLM needs at least one GPU; set gpusPerReplica or use ONNXRuntime")
+    if spec.backend in (Backend.TENSORRT_LLM, Backend.TENSORRT) and spec.gpus == 0:
+        raise _bad_spec(f"backend {spec.backend} needs at least one GPU; set gpusPerReplica or use ONNXRuntime")
     directory = triton_dir / "backends" / TRITON_BACKENDS[spec.backend]
     if not directory.is_dir():
         message = (
@@ -72,7 +86,10 @@ def _check_backend(spec: EngineSpec, triton_dir: Path) -> None:
 def _check_artifact(spec: EngineSpec) -> None:
     directory = Path(spec.model_path)
     try:
-        artifact.check(directory, spec.backend, spec.precision)
+        if spec.model_kind is ModelKind.EMBEDDING:
+            artifact.check_encoder(directory, spec.backend)
+        else:
+            artifact.check(directory, spec.backend, spec.precision)
         longest = artifact.longest_sequence(directory)
     except artifact.ArtifactError as error:
         raise _bad_repository("BadArtifact", str(error)) from None

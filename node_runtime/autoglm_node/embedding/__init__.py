@@ -1,0 +1,1 @@
+"""Embedding models: texts to vectors, several texts in one forward pass."""
