@@ -73,6 +73,7 @@ def needed(visit: Visit, pool: Pool, question: Asked | None) -> Needed:
         tenant,
         float(prompt + output),
         float(known.jump_seconds) if known is not None else 0.0,
+        len(request.body),
     )
     prefix = prefix_of(tenant, question.system) if question is not None and pool.queue.prefix_affinity else 0
     need = Need(wish, output, length_of(prompt), prefix)

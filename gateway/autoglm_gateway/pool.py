@@ -12,7 +12,7 @@ from autoglm_gateway.balance import Address, Replica, share
 from autoglm_gateway.openings import Openings
 from autoglm_gateway.queueing import Tier, WaitingLine
 from autoglm_gateway.queueing.predict import Asked, Predictor
-from autoglm_gateway.serving import Need, Reserve, policy_of
+from autoglm_gateway.serving import MAX_WAITING_BYTES, Need, Reserve, policy_of
 from autoglm_gateway.spillover import Room
 from autoglm_gateway.tokens import OutputMean
 
@@ -155,7 +155,7 @@ class Pool:
                     self._line.passed(need.wish)
                 return replica
         if not again:
-            self._admit(now)
+            self._admit(need, now)
         return await self._wait(_Waiter(loop.create_future(), need), front=again, tokens=tokens)
 
     async def _wait(self, waiter: _Waiter, *, front: bool, tokens: int) -> Replica:
@@ -234,8 +234,10 @@ class Pool:
     def _removed(self) -> PoolGoneError:
         return PoolGoneError(f"pool {self.name} was removed")
 
-    def _admit(self, now: float) -> None:
-        seconds = retry_after(len(self._line), self.queue.max_queries, self._drained.per_second(now))
+    def _admit(self, need: Need, now: float) -> None:
+        too_much = bool(self._line) and self._line.size + need.wish.size > MAX_WAITING_BYTES
+        limit = 0 if too_much else self.queue.max_queries
+        seconds = retry_after(len(self._line), limit, self._drained.per_second(now))
         if seconds is not None:
             raise QueueFullError(seconds)
 

@@ -6,6 +6,8 @@ from autoglm_api.queue import Order, Queue
 from autoglm_gateway.queueing import Policy, TaskType, Tier, Wish
 
 URGENT_MEMORY_SECONDS = 600.0
+MAX_WAITING_BYTES = 64 << 20
+"""Of the bodies that wait before one pool. One query may always wait, however large."""
 _PERCENT = 100
 _ENOUGH_SLOTS = 4
 

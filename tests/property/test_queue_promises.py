@@ -42,7 +42,7 @@ def test_everybody_is_served_in_time_or_told_or_has_left_exactly_once(
     for what, tier, name, patience, tokens in steps:
         now += patience / 10
         if what in {"join", "front"}:
-            wish = Wish(now, now + patience, tier, name, name, tokens)
+            wish = Wish(now, now + patience, tier, name, name, tokens, size=tokens)
             tickets.append(queue.join(len(deadlines), wish, front=what == "front"))
             deadlines.append(now + patience)
         elif what == "next":
@@ -61,6 +61,7 @@ def test_everybody_is_served_in_time_or_told_or_has_left_exactly_once(
             ended += [item for item in late if item not in ended]
         else:
             queue.serve_by(other)
+        assert queue.size == sum(one.wish.size for one in tickets if not one.gone)
         assert queue.waiting() == {tier: [one.tier for one in tickets if not one.gone].count(tier) for tier in Tier}
     ended += [item for item in queue.clear() if item not in ended]
     assert (sorted(ended), len(queue)) == (list(range(len(deadlines))), 0)

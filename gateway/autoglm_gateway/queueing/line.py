@@ -34,6 +34,8 @@ class WaitingLine(Generic[Item]):
 
     def __init__(self, policy: Policy | None = None) -> None:
         self.promotions = 0
+        self.size = 0
+        """Bytes of all that wait."""
         self._length = 0
         self._number = 0
         self._front = 0
@@ -80,6 +82,7 @@ class WaitingLine(Generic[Item]):
         ticket = Ticket(item, wish, self._front if front else self._number, wish.tier)
         self._place(ticket)
         self._length += 1
+        self.size += wish.size
         return ticket
 
     def leave(self, ticket: Ticket[Item]) -> None:
@@ -88,6 +91,7 @@ class WaitingLine(Generic[Item]):
             return
         ticket.gone = True
         self._length -= 1
+        self.size -= ticket.wish.size
         self._unplace(ticket)
         if len(self._times) > _FEW and len(self._times) > 2 * self._length:
             self._times = [entry for entry in self._times if self._is_due_of(entry)]

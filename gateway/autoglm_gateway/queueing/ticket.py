@@ -32,6 +32,8 @@ class Wish:
     """Predicted work: prompt and output tokens."""
     jump: float = 0.0
     """Seconds by which the query counts as having arrived earlier (priority jump)."""
+    size: int = 0
+    """Bytes that are kept while it waits."""
 
 
 @dataclass(slots=True, eq=False)

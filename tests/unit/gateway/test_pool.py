@@ -181,3 +181,22 @@ async def test_a_prefix_goes_to_the_replica_that_has_seen_it() -> None:
         seen.add(replica.address)
         made.release(replica, need)
     assert len(seen) == 1
+
+
+async def test_the_bodies_that_wait_are_bounded_but_one_may_always_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autoglm_gateway.pool.MAX_WAITING_BYTES", 1000)
+    made = one_slot()
+    await made.take(LONG)
+    huge, small = Need(Wish(0.0, 1e12, size=5000)), Need(Wish(0.0, 1e12, size=400))
+    alone = await waiting(made, huge)
+    with pytest.raises(QueueFullError):
+        await made.take(small)
+    alone.cancel()
+    await asyncio.sleep(0)
+    several = [await waiting(made, small) for _ in range(2)]
+    with pytest.raises(QueueFullError) as refused:
+        await made.take(small)
+    assert refused.value.retry_after_seconds >= 1
+    assert made.queued == 2
+    for one in several:
+        one.cancel()
