@@ -277,7 +277,7 @@ async def play(cluster: Cluster, arguments: argparse.Namespace) -> list[Course]:
     courses = []
     async with connected(cluster.kubeconfig) as kube:
         cluster.apply(manifest(arguments.start_seconds, most))
-        await wait_ready(kube, NAMESPACE, NAME, 240)
+        await wait_ready(kube, NAMESPACE, NAME, 360)
         if "peak" in scenes:
             courses.append(await peak(cluster, kube))
         if "outage" in scenes:

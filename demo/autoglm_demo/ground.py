@@ -17,7 +17,7 @@ RELEASE = "autoglm"
 SYSTEM_NAMESPACE = "autoglm-system"
 PROMETHEUS_URL = "http://prometheus.monitoring.svc:9090"
 IMAGE_TAG = "dev"
-VALUES: Mapping[str, str] = {
+VALUES: Mapping[str, str | bool] = {
     "prometheus.url": PROMETHEUS_URL,
     "images.operator.tag": IMAGE_TAG,
     "images.gateway.tag": IMAGE_TAG,
@@ -29,14 +29,20 @@ class GroundError(RuntimeError):
     """The chart or a manifest could not be installed; the message says why."""
 
 
-def install(cluster: Cluster, values: Mapping[str, str] = VALUES, *, within_seconds: int = 120) -> None:
+def install(cluster: Cluster, values: Mapping[str, str | bool] = VALUES, *, within_seconds: int = 120) -> None:
     """Install or upgrade the chart with Helm and wait until the operator is available."""
-    settings = [argument for name, value in values.items() for argument in ("--set-string", f"{name}={value}")]
+    settings = [argument for name, value in values.items() for argument in _setting(name, value)]
     helm(
         cluster,
         *("upgrade", "--install", RELEASE, str(CHART), "--namespace", SYSTEM_NAMESPACE, "--create-namespace"),
         *("--wait", "--timeout", f"{within_seconds}s", *settings),
     )
+
+
+def _setting(name: str, value: str | bool) -> tuple[str, str]:  # noqa: FBT001 - a value of the chart
+    if isinstance(value, bool):
+        return "--set", f"{name}={str(value).lower()}"
+    return "--set-string", f"{name}={value}"
 
 
 def uninstall(cluster: Cluster) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 import yaml
 
 from autoglm_api import names
-from autoglm_localcluster import layout, toolchain
+from autoglm_localcluster import layout, processes, toolchain
 from autoglm_localcluster.cluster import Cluster
 from autoglm_localcluster.paths import MANIFESTS, RunDir
 from autoglm_localcluster.processes import Program
@@ -19,6 +19,11 @@ KWOK: Final = "kwok"
 _LEASE_SECONDS = 40
 _NODES_AT_ONCE: Final = 100
 _READY_SECONDS: Final = 120
+_GPU_PATH: Final = names.GPU_RESOURCE.replace(".", "\\.")
+
+
+class NotReadyError(RuntimeError):
+    """Fake nodes did not become Ready; the message says how many did."""
 
 
 def kwok_program(run: RunDir) -> Program:
@@ -51,7 +56,7 @@ def render_stages(template: str, *, default_start_seconds: float) -> str:
 
 def node_manifest(index: int, *, gpus: int = 1) -> dict[str, object]:
     """Node object of one fake GPU node."""
-    name = f"fake-gpu-{index:02d}"
+    name = _name(index)
     resources = {
         "cpu": "32",
         "memory": "256Gi",
@@ -69,22 +74,34 @@ def node_manifest(index: int, *, gpus: int = 1) -> dict[str, object]:
     }
 
 
+def _name(index: int) -> str:
+    return f"fake-gpu-{index:02d}"
+
+
 def add_nodes(cluster: Cluster, count: int, *, gpus: int = 1) -> None:
-    """Make the cluster have exactly these fake nodes: `fake-gpu-00` .. `fake-gpu-<count-1>`; others are deleted."""
-    wanted = [node_manifest(index, gpus=gpus) for index in range(count)]
-    present = cluster.kubectl("get", "nodes", "-l", f"{names.LABEL_FAKE_GPU}=true", "-o", "name").split()
-    surplus = sorted(set(present) - {f"node/fake-gpu-{index:02d}" for index in range(count)})
+    """Make the cluster have exactly these fake nodes: `fake-gpu-00` .. `fake-gpu-<count-1>`; others are deleted.
+
+    Nodes that are there with as many GPUs stay as they are: applying a thousand takes minutes.
+    """
+    columns = f"jsonpath={{range .items[*]}}{{.metadata.name}} {{.status.capacity.{_GPU_PATH}}}{{'\\n'}}{{end}}"
+    listed = cluster.kubectl("get", "nodes", "-l", f"{names.LABEL_FAKE_GPU}=true", "-o", columns)
+    present = dict(line.split() for line in listed.splitlines())
+    named = {_name(index): index for index in range(count)}
+    surplus = [f"node/{name}" for name in sorted(present.keys() - named.keys())]
     if surplus:
         cluster.kubectl("delete", "--wait=false", *surplus)
-    for start in range(0, count, _NODES_AT_ONCE):  # kubectl takes one object after the other, and has a time limit
+    wanted = [node_manifest(index, gpus=gpus) for name, index in named.items() if present.get(name) != str(gpus)]
+    for start in range(0, len(wanted), _NODES_AT_ONCE):  # kubectl takes one after the other, and has a time limit
         cluster.apply(yaml.safe_dump_all(wanted[start : start + _NODES_AT_ONCE]))
-    if wanted:
-        cluster.kubectl(
-            "wait",
-            "--for=condition=Ready",
-            "node",
-            "-l",
-            f"{names.LABEL_FAKE_GPU}=true",
-            f"--timeout={_READY_SECONDS}s",
-            timeout_seconds=_READY_SECONDS + 10,
-        )
+    _wait_ready(cluster, count)
+
+
+def _wait_ready(cluster: Cluster, count: int) -> None:
+    """Wait until so many are Ready: `kubectl wait` asks for one node after the other, minutes for a thousand."""
+    ready = "jsonpath={range .items[*]}{.status.conditions[?(@.type=='Ready')].status}{' '}{end}"
+    statuses: list[str] = []
+    for _ in processes.attempts(_READY_SECONDS, pause_seconds=0.5):
+        statuses = cluster.kubectl("get", "nodes", "-l", f"{names.LABEL_FAKE_GPU}=true", "-o", ready).split()
+        if statuses == ["True"] * count:
+            return
+    raise NotReadyError(f"of {count} fake nodes {statuses.count('True')} are Ready after {_READY_SECONDS} s")

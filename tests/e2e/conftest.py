@@ -15,8 +15,8 @@ __all__ = ["real_node"]
 
 @pytest.fixture(scope="session")
 def product(real_node: Cluster) -> Cluster:
-    """The cluster with the chart installed."""
-    ground.install(real_node)
+    """The cluster with the chart installed; the operator may hand on the right to read Secrets with keys."""
+    ground.install(real_node, {**ground.VALUES, "rbac.gatewayKeys": True})
     return real_node
 
 

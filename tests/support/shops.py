@@ -1,11 +1,12 @@
 """A small real shop for the e2e tests: its manifest, how to reach it, how to change it and how to hurt it."""
 
 import asyncio
+import base64
 import json
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
@@ -191,6 +192,16 @@ def _number_in_container(pid: int) -> int:
         if line.startswith("NSpid:"):
             return int(line.split()[-1])
     return 0
+
+
+def secret(namespace: str, name: str, entries: Mapping[str, str | bytes], kind: str = "Opaque") -> str:
+    """The manifest of a Secret with exactly these entries."""
+    data = {
+        key: base64.b64encode(value.encode() if isinstance(value, str) else value).decode()
+        for key, value in entries.items()
+    }
+    metadata = {"name": name, "namespace": namespace}
+    return yaml.safe_dump({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": kind, "data": data})
 
 
 def gone(cluster: Cluster, *arguments: str) -> bool:
