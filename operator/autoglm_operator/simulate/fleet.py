@@ -20,6 +20,7 @@ class Fleet:
 
     startup_seconds: float
     drain_seconds: float
+    """How long a replica that is taken away keeps its GPU; it may change with the load."""
     ready: int = 0
     quota: int | None = None
     """Most replicas that the cluster has room for; None: no end of room."""

@@ -1,13 +1,17 @@
 """The fluid model: tokens flow through one FIFO queue in steps of a second.
 
 It knows no single query, so its cost does not depend on the load: a day at 100,000 queries/s on 1,000 replicas takes
-seconds. A query's wait is the time until all tokens that arrived before it are done: exact for a fluid, and close to
-the request model for pools of tens of replicas.
+seconds. A query waits until all tokens that arrived before it have found a slot: one that is free, or one that becomes
+so as fast as the replicas work. That is exact for a fluid, and close to the request model for tens of replicas.
+
+Policies that follow the number of queries in flight react to its chance, not only to its mean: the largest of many
+scrapes decides. So what a scrape sees of it has the chance of single queries (Poisson), from a fixed seed.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
@@ -19,6 +23,8 @@ from autoglm_operator.simulate.replica import rest_of_work
 from autoglm_operator.simulate.service import Service
 from autoglm_operator.simulate.traces import Floats, Rates
 
+_SEED: Final = 1
+
 
 @dataclass(slots=True)
 class Fluid:
@@ -28,8 +34,8 @@ class Fluid:
     service: Service
     fleet: Fleet
     queued_tokens: float = 0.0
-    served: list[float] = field(default_factory=list)
-    """Tokens done in each second."""
+    admitted: list[float] = field(default_factory=list)
+    """Tokens of the queries that found a slot in each second."""
     _tokens: list[float] = field(init=False)
     _queries: list[float] = field(init=False)
     _arrived: list[float] = field(init=False)
@@ -42,6 +48,8 @@ class Fluid:
     _in_flight: float = 0.0
     _rest_tokens: float = field(init=False)
     """Mean work that is left of a query in flight."""
+    _chance: list[float] = field(init=False)
+    """Standard normal, one for each second."""
 
     def __post_init__(self) -> None:
         """Leave numpy for the loop: single elements of lists are faster."""
@@ -49,34 +57,52 @@ class Fluid:
         self._arrived = [0.0, *np.cumsum(self.rates.tokens).tolist()]
         mean_tokens = float(self.rates.tokens.sum() / max(1e-9, self.rates.queries.sum()))
         self._rest_tokens = mean_tokens * rest_of_work(self.rates.prompt_share)
+        self._chance = np.random.default_rng(_SEED).standard_normal(self.rates.seconds).tolist()
         self._counted = [0.0, *np.cumsum(self.rates.queries).tolist()]
 
     def second(self, now: int, capacity_factor: float) -> Second:
-        """Serve what waits and what arrives, as far as the ready replicas can."""
-        ready, per_replica = self.fleet.ready, self.service.capacity_tokens * capacity_factor
-        capacity = self._last_capacity = ready * per_replica
-        backlog = self.queued_tokens + self._tokens[now]
-        served = min(backlog, capacity)
-        self.queued_tokens = backlog - served
-        self.served.append(served)
-        busy = served / capacity if capacity else 0.0
-        return Second(self._waiting(now), self._worked_on(served, capacity_factor), self.queued_tokens, served, busy)
-
-    def _worked_on(self, served: float, capacity_factor: float) -> float:
-        """Return the queries in flight, n, when replicas do the work that is served at the speed of their batch.
-
-        A query in flight has a mean rest r of its work, so dn/dt = (served - throughput(n)) / r; with the batch of the
-        moment this is linear, and its solution over the second exact.
-        """
+        """Admit what waits and what arrives to the replicas' slots, and work on what is in them."""
+        capacity = self._last_capacity = self.fleet.ready * self.service.capacity_tokens * capacity_factor
         slots = self.fleet.ready * self.service.concurrency
+        token_seconds = self._token_seconds(slots, capacity_factor)
+        backlog = self.queued_tokens + self._tokens[now]
+        admitted = min(backlog, max(capacity, self._admissible(slots, token_seconds)))
+        self.queued_tokens = backlog - admitted
+        self.admitted.append(admitted)
+        done = admitted - self._worked_on(admitted, slots, token_seconds)
+        busy = min(1.0, done / capacity) if capacity else 0.0
+        return Second(self._waiting(now), self._counted_in_flight(now, slots), self.queued_tokens, done, busy)
+
+    def _counted_in_flight(self, now: int, slots: int) -> float:
+        """Return the queries in flight as a count finds them at this moment; while queries wait, all slots are busy."""
+        if self.queued_tokens:
+            return self._in_flight
+        return min(slots, max(0.0, self._in_flight + self._chance[now] * math.sqrt(self._in_flight)))
+
+    def _token_seconds(self, slots: int, capacity_factor: float) -> float:
+        """Return how long the next token of a query takes at the batch of the moment."""
+        batch = max(1.0, min(self._in_flight, slots) / self.fleet.ready) if slots else 1.0
+        self.fleet.drain_seconds = self.service.drain_seconds(batch, self._rest_tokens) / capacity_factor
+        return self.service.token_seconds(_met(batch)) / capacity_factor
+
+    def _admissible(self, slots: int, token_seconds: float) -> float:
+        """Return the tokens that find a slot within the second: one that is free, or one that becomes so."""
+        busy = min(self._in_flight, slots)
+        return busy / token_seconds + (slots - busy) * self._rest_tokens
+
+    def _worked_on(self, admitted: float, slots: int, token_seconds: float) -> float:
+        """Work on what is in flight for a second; return the tokens by which the work in flight has grown.
+
+        A query in flight has a mean rest r of its work, so dn/dt = (admitted - n / token_seconds) / r; with the batch
+        of the moment this is linear, and its solution over the second exact.
+        """
+        before = self._in_flight
         if not slots or not self._rest_tokens:
             self._in_flight = 0.0
             return 0.0
-        batch = max(1.0, min(self._in_flight, slots) / self.fleet.ready)
-        token_seconds = self.service.token_seconds(batch) / capacity_factor
         kept = math.exp(-1.0 / (self._rest_tokens * token_seconds))
-        self._in_flight = min(slots, self._in_flight * kept + served * token_seconds * (1.0 - kept))
-        return self._in_flight
+        self._in_flight = min(slots, before * kept + admitted * token_seconds * (1.0 - kept))
+        return (self._in_flight - before) * self._rest_tokens
 
     def lose(self, count: int, now: int) -> None:
         """Lose replicas; what they worked on is done anew in no time (a fluid is never half done)."""
@@ -90,7 +116,7 @@ class Fluid:
     def _waits(self) -> Floats:
         """Return the wait of the query in the middle of each second: when the tokens before it are done."""
         arrived = np.concatenate([[0.0], np.cumsum(self.rates.tokens)])
-        done = np.concatenate([[0.0], np.cumsum(self.served)])
+        done = np.concatenate([[0.0], np.cumsum(self.admitted)])
         at = np.arange(self.rates.seconds) + 0.5
         before = (arrived[:-1] + arrived[1:]) / 2
         tail = max(0.0, arrived[-1] - done[-1]) / max(self._last_capacity, 1e-9)
@@ -114,7 +140,18 @@ class Fluid:
         return self._counted[now + 1] - self._counted[self._oldest] - share * self._queries[self._oldest]
 
 
+def _met(mean: float) -> float:
+    """Return the batch that a query finds itself in on average, where batches are as even as whole queries allow.
+
+    >>> _met(0.3), _met(1.5), _met(2.0)
+    (1.0, 1.6666666666666667, 2.0)
+    """
+    whole = math.floor(mean)
+    part = mean - whole
+    return (whole**2 + (2 * whole + 1) * part) / mean if mean > 1 else 1.0
+
+
 def simulate_fluid(rates: Rates, make_policy: Callable[[], Policy], run: Run) -> Result:
     """Replay rates against a policy; deterministic. `make_policy` is called again when a restart loses the state."""
-    fleet = Fleet(run.service.startup_seconds, run.service.drain_seconds)
+    fleet = Fleet(run.service.startup_seconds, drain_seconds=0.0)
     return replay(Fluid(rates, run.service, fleet), rates, make_policy, run)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from autoglm_api.spec import Scaling, Signal, SignalType
+from autoglm_api.status import Reason
 from autoglm_operator.scaling.decide import PoolState, decide
 from autoglm_operator.scaling.model import Load, PoolDecision, PoolSnapshot
 from autoglm_operator.scaling.readings import AtLeast, Fresh, NoData, Problem, Reading
@@ -46,9 +47,26 @@ class Ours:
     def decide(self, view: View) -> int:
         """Return the size that the engine decides."""
         now = START + timedelta(seconds=view.now)
-        scaling = self.scaling.model_copy(update={"signals": self._signals(view)})
-        self.decision, self.state = decide(snapshot_of(view, self.concurrency), scaling, self.state, now)
+        self.decision, self.state = decide(self.snapshot(view), self.scaling_at(view), self.state, now)
         return self.decision.replicas
+
+    def scaling_at(self, view: View) -> Scaling:
+        """Return the rules for a moment: signals that the simulated world cannot measure are left out."""
+        return self.scaling.model_copy(update={"signals": self._signals(view)})
+
+    def snapshot(self, view: View) -> PoolSnapshot:
+        """Return what the engine sees of the pool."""
+        return PoolSnapshot(
+            current=view.current,
+            ready=view.ready,
+            rolling_out=False,
+            load=load_of(view),
+            concurrency=self.concurrency,
+            unschedulable=view.unschedulable,
+            unschedulable_seconds=view.unschedulable_seconds,
+            no_room=Reason.QUOTA,  # the only lack of room that a simulated pool meets
+            became_ready=view.became_ready,
+        )
 
     def _signals(self, view: View) -> list[Signal]:
         silent = {
@@ -68,21 +86,8 @@ def ours(sizing: Sizing) -> Ours:
     return Ours(scaling, sizing.concurrency, sizing.tick_seconds)
 
 
-def snapshot_of(view: View, concurrency: int) -> PoolSnapshot:
-    """Return what the engine would see of a simulated pool."""
-    return PoolSnapshot(
-        current=view.current,
-        ready=view.ready,
-        rolling_out=False,
-        load=_load(view),
-        concurrency=concurrency,
-        unschedulable=view.unschedulable,
-        unschedulable_seconds=view.unschedulable_seconds,
-        became_ready=view.became_ready,
-    )
-
-
-def _load(view: View) -> Load:
+def load_of(view: View) -> Load:
+    """Return the load that a scrape of a simulated pool tells."""
     return Load(
         queued=_reading(view, view.queued),
         in_flight=_reading(view, view.in_flight),

@@ -5,7 +5,7 @@ either the fluid or the request model; both are driven here alike, so that they 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -83,45 +83,134 @@ class Result:
     slo_wait_seconds: float
 
 
+class Group(Protocol):
+    """A policy that sizes several pools together."""
+
+    @property
+    def name(self) -> str:
+        """Its name in reports."""
+        ...
+
+    @property
+    def tick_seconds(self) -> float:
+        """How often it is asked."""
+        ...
+
+    def decide(self, views: Mapping[str, View]) -> Mapping[str, int]:
+        """Return the size to ask for, for each pool."""
+        ...
+
+
+@dataclass(slots=True)
+class Alone:
+    """A policy of one pool as a group."""
+
+    policy: Policy
+
+    @property
+    def name(self) -> str:
+        """The policy's."""
+        return self.policy.name
+
+    @property
+    def tick_seconds(self) -> float:
+        """The policy's."""
+        return self.policy.tick_seconds
+
+    def decide(self, views: Mapping[str, View]) -> Mapping[str, int]:
+        """Ask the policy."""
+        return {name: self.policy.decide(view) for name, view in views.items()}
+
+
+@dataclass(slots=True)
+class Lane:
+    """One pool on its way through the trace."""
+
+    world: World
+    rates: Rates
+    run: Run
+    asked: int = field(init=False)
+    meter: Meter = field(init=False)
+    sizes: list[tuple[int, int, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Begin with the first size, all ready."""
+        self.meter = Meter(self.rates, self.run.scrape_seconds)
+        self.asked = self.world.fleet.ready = self.run.first_size(self.rates)
+
+    def begin(self, now: int) -> None:
+        """Let a second begin: what goes wrong goes wrong, and replicas become ready."""
+        _strike(self.world, now, self.run.faults)
+        self.world.fleet.advance(now)
+
+    def ask(self, now: int, wanted: int) -> None:
+        """Ask for a size, within the bounds."""
+        wanted = min(max(wanted, self.run.minimum), self.run.maximum)
+        if wanted != self.asked:
+            self.world.fleet.resize(wanted, now)
+            self.asked = wanted
+
+    def play(self, now: int) -> None:
+        """Work through the second."""
+        self.meter.seconds.append(self.world.second(now, self.run.faults.profile(now)))
+        self.sizes.append((self.asked, self.world.fleet.ready, self.world.fleet.held))
+
+    def view(self, now: int) -> View:
+        """Return what a policy sees."""
+        return _view(now, self.meter, self.world.fleet, self.asked, self.run)
+
+    def result(self, policy: str) -> Result:
+        """Return what happened."""
+        sizes = np.array(self.sizes, dtype=np.float64)
+        return _result(policy, self.world, self.rates, self.run, self.meter, sizes)
+
+
 @dataclass(slots=True)
 class _Operator:
     """The policy in its process: away at times, and forgetful after a restart."""
 
-    make: Callable[[], Policy]
-    run: Run
-    policy: Policy = field(init=False)
+    make: Callable[[], Group]
+    faults: Faults
+    group: Group = field(init=False)
     due: float = 0.0
 
     def __post_init__(self) -> None:
-        self.policy = self.make()
+        self.group = self.make()
 
-    def tick(self, now: int, meter: Meter, fleet: Fleet, asked: int) -> int:
-        """Return the size asked for from now on."""
-        if self.run.faults.state_is_lost(now - 1, now):
-            self.policy = self.make()
-        if now < self.due or self.run.faults.operator_is_away(now):
-            return asked
-        self.due = now + max(1.0, self.policy.tick_seconds)
-        wanted = self.policy.decide(_view(now, meter, fleet, asked, self.run))
-        return min(max(wanted, self.run.minimum), self.run.maximum)
+    def tick(self, now: int, lanes: Mapping[str, Lane]) -> None:
+        if self.faults.state_is_lost(now - 1, now):
+            self.group = self.make()
+        if now < self.due or self.faults.operator_is_away(now):
+            return
+        self.due = now + max(1.0, self.group.tick_seconds)
+        views = {name: lane.view(now) for name, lane in lanes.items()}
+        for name, wanted in self.group.decide(views).items():
+            lanes[name].ask(now, wanted)
 
 
 def replay(world: World, rates: Rates, make_policy: Callable[[], Policy], run: Run) -> Result:
     """Play the trace of a world; deterministic."""
-    operator, meter = _Operator(make_policy, run), Meter(rates, run.scrape_seconds)
-    fleet, asked = world.fleet, run.first_size(rates)
-    fleet.ready = asked
-    sizes: list[tuple[int, int, int]] = []
-    for now in range(rates.seconds):
-        _strike(world, now, run.faults)
-        fleet.advance(now)
-        wanted = operator.tick(now, meter, fleet, asked)
-        if wanted != asked:
-            fleet.resize(wanted, now)
-            asked = wanted
-        meter.seconds.append(world.second(now, run.faults.profile(now)))
-        sizes.append((asked, fleet.ready, fleet.held))
-    return _result(operator.policy.name, world, rates, run, meter, np.array(sizes, dtype=np.float64))
+    (result,) = replay_together({"": Lane(world, rates, run)}, lambda: Alone(make_policy())).values()
+    return result
+
+
+def replay_together(lanes: Mapping[str, Lane], make_group: Callable[[], Group]) -> dict[str, Result]:
+    """Play the traces of several pools that are sized together; the first one's faults are the operator's.
+
+    Raises:
+        ValueError: the traces have not the same length.
+    """
+    first = next(iter(lanes.values()))
+    if any(lane.rates.seconds != first.rates.seconds for lane in lanes.values()):
+        raise ValueError("the traces of pools that are sized together must be equally long")
+    operator = _Operator(make_group, first.run.faults)
+    for now in range(first.rates.seconds):
+        for lane in lanes.values():
+            lane.begin(now)
+        operator.tick(now, lanes)
+        for lane in lanes.values():
+            lane.play(now)
+    return {name: lane.result(operator.group.name) for name, lane in lanes.items()}
 
 
 def _strike(world: World, now: int, faults: Faults) -> None:

@@ -6,6 +6,7 @@ from `batching_gain`: how much faster a full batch is than one query alone.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +20,6 @@ class Service:
     batching_gain: float = 4.0
     """Throughput of a full batch over that of one query alone; between 1 and `concurrency`."""
     startup_seconds: float = 120.0
-    drain_seconds: float = 10.0
-    """How long a replica that is taken away keeps its GPU, in the fluid model."""
 
     @property
     def _per_query_seconds(self) -> float:
@@ -39,6 +38,19 @@ class Service:
         """Return the tokens/s of a replica that works on `batch` queries."""
         return batch / self.token_seconds(batch) if batch else 0.0
 
+    def drain_seconds(self, batch: float, rest_tokens: float) -> float:
+        """Return how long a replica works on after it was taken away: until the last query of its batch has ended.
+
+        The rests of the queries' work are taken for exponential, with that mean: the next of k ends after a k-th of it.
+        """
+        queries = max(1, round(batch))
+        return rest_tokens * (self._per_query_seconds * queries + self._step_seconds * _harmonic(queries))
+
     def token_seconds(self, batch: float) -> float:
         """Return how long a query waits for its next token in a batch of that size."""
         return self._per_query_seconds * batch + self._step_seconds
+
+
+@lru_cache(maxsize=4096)
+def _harmonic(number: int) -> float:
+    return sum(1.0 / one for one in range(1, number + 1))

@@ -13,7 +13,7 @@ from autoglm_operator.simulate.service import Service
 from autoglm_operator.simulate.static import Static
 from autoglm_operator.simulate.traces import Rates
 
-SERVICE = Service(capacity_tokens=100.0, startup_seconds=30.0, drain_seconds=5.0)
+SERVICE = Service(capacity_tokens=100.0, startup_seconds=30.0)
 
 
 @dataclass
@@ -77,7 +77,8 @@ def test_a_scrape_is_as_old_as_its_interval_and_nothing_is_known_before_the_firs
     run(steady(150, 61), script)
     assert [view.sampled_at for view in script.views] == [None] * 3 + [15] * 3 + [30] * 3 + [45] * 3 + [60]
     view = script.views[-1]
-    assert (view.offered_tokens, view.offered_tokens_now, view.served_tokens) == (150, 150, 150)
+    assert (view.offered_tokens, view.offered_tokens_now) == (150, 150)
+    assert view.served_tokens == pytest.approx(150, rel=0.01), "the first queries fill the slots"
     assert (view.offered_queries, view.utilization) == (15, 0.75)
 
 
@@ -148,8 +149,35 @@ def test_a_wrong_profile_changes_what_replicas_do(factor: str, attainment: float
 
 def test_queries_in_flight_follow_littles_law() -> None:
     script = Script(keep)
-    run(steady(150), script)
-    batch = script.views[-1].in_flight / 2
-    assert batch * 1.0 == pytest.approx(75 * SERVICE.token_seconds(batch), rel=0.01)
+    run(steady(150, seconds=6000), script)
+    counted = np.array([view.in_flight for view in script.views[6:]])
+    batch = counted.mean() / 2
+    assert batch == pytest.approx(75 * SERVICE.token_seconds(batch), rel=0.05)
+    assert counted.std() == pytest.approx(np.sqrt(counted.mean()), rel=0.15), "as chance has it"
+    assert counted.max() <= 2 * SERVICE.concurrency
     assert SERVICE.throughput(8) == pytest.approx(100)
     assert SERVICE.throughput(8) / SERVICE.throughput(1) == pytest.approx(4)
+
+
+def test_a_replica_that_goes_keeps_its_gpu_until_its_last_query_has_ended() -> None:
+    service, rest = Service(capacity_tokens=100.0, concurrency=2, batching_gain=1.6), 50.0
+    both, last = rest * service.token_seconds(2) / 2, rest * service.token_seconds(1)
+    assert service.drain_seconds(2, rest) == pytest.approx(both + last)
+    assert service.drain_seconds(0.2, rest) == pytest.approx(last)
+    held = []
+    for tokens in (350.0, 10.0):
+        rates = Rates(np.full(300, tokens / 1000), np.full(300, tokens))
+        held.append(run(rates, Script(lambda view: 4 if view.now < 200 else 2), initial=4).held[200:])
+    busy, idle = ((one > 2).sum() for one in held)
+    assert busy > 2 * idle > 0
+
+
+def test_free_slots_take_a_burst_that_is_more_than_a_second_of_work() -> None:
+    """Eight replicas have 64 slots; two seconds' work of forty queries finds most of them free."""
+    tokens = np.full(120, 80.0)
+    tokens[60] = 1600.0
+    queries = np.full(120, 2.0)
+    queries[60] = 40.0
+    result = run(Rates(queries, tokens), Static(8), initial=8)
+    assert result.queued_tokens[60] < 0.7 * (1600 - 800)
+    assert result.waits[60] < 1

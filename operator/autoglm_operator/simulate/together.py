@@ -1,0 +1,83 @@
+"""Our engine for all pools of a deployment at once, as the operator runs it: one mix of classes, one GPU budget."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from autoglm_api.spec import QueryClass
+from autoglm_operator.scaling.deployment import DeploymentState, decide_deployment, inputs_for
+from autoglm_operator.scaling.model import PoolDecision, PoolTarget
+from autoglm_operator.simulate.fleet import Fleet
+from autoglm_operator.simulate.fluid import Fluid
+from autoglm_operator.simulate.ours import START, Ours, load_of
+from autoglm_operator.simulate.policy import View
+from autoglm_operator.simulate.replay import Lane, Result, Run, replay_together
+from autoglm_operator.simulate.traces import Rates
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One pool of a simulated deployment."""
+
+    engine: Ours
+    """What the pool's own engine would be told: scaling, slots, tick."""
+    rates: Rates
+    run: Run
+    serves: QueryClass
+    weight: int = 1
+    gpus_per_replica: int = 1
+
+
+@dataclass(slots=True)
+class OursTogether:
+    """The engine with its memory of a whole deployment."""
+
+    members: Mapping[str, Member]
+    gpu_budget: int | None = None
+    name: str = "ours"
+    state: DeploymentState = field(default_factory=DeploymentState)
+    decisions: Mapping[str, PoolDecision] = field(default_factory=dict)
+    """The last ones."""
+
+    @property
+    def tick_seconds(self) -> float:
+        """The shortest of the pools'."""
+        return min(member.engine.tick_seconds for member in self.members.values())
+
+    def decide(self, views: Mapping[str, View]) -> Mapping[str, int]:
+        """Return the sizes that the engine decides."""
+        targets = {name: self._target(self.members[name], view) for name, view in views.items()}
+        loads = {name: load_of(view) for name, view in views.items()}
+        now = START + timedelta(seconds=next(iter(views.values())).now)
+        pools = inputs_for(targets, loads)
+        self.decisions, self.state = decide_deployment(pools, self.gpu_budget, self.state, now)
+        return {name: decision.replicas for name, decision in self.decisions.items()}
+
+    def _target(self, member: Member, view: View) -> PoolTarget:
+        seen = member.engine.snapshot(view)
+        return PoolTarget(
+            scaling=member.engine.scaling_at(view),
+            current=seen.current,
+            ready=seen.ready,
+            rolling_out=False,
+            serves=member.serves,
+            weight=member.weight,
+            concurrency=seen.concurrency,
+            gpus_per_replica=member.gpus_per_replica,
+            unschedulable=seen.unschedulable,
+            unschedulable_seconds=seen.unschedulable_seconds,
+            no_room=seen.no_room,
+            became_ready=seen.became_ready,
+            gpu_budget=self.gpu_budget,
+        )
+
+
+def simulate_together(members: Callable[[], Mapping[str, Member]], gpu_budget: int | None = None) -> dict[str, Result]:
+    """Replay the pools of a deployment in the fluid model; `members` gives fresh engines, as after a restart."""
+    lanes = {name: _lane(member) for name, member in members().items()}
+    return replay_together(lanes, lambda: OursTogether(members(), gpu_budget))
+
+
+def _lane(member: Member) -> Lane:
+    fleet = Fleet(member.run.service.startup_seconds, drain_seconds=0.0)
+    return Lane(Fluid(member.rates, member.run.service, fleet), member.rates, replace(member.run))
