@@ -19,7 +19,6 @@ KWOK: Final = "kwok"
 _LEASE_SECONDS = 40
 _NODES_AT_ONCE: Final = 100
 _READY_SECONDS: Final = 120
-_GPU_PATH: Final = names.GPU_RESOURCE.replace(".", "\\.")
 
 
 class NotReadyError(RuntimeError):
@@ -81,16 +80,15 @@ def _name(index: int) -> str:
 def add_nodes(cluster: Cluster, count: int, *, gpus: int = 1) -> None:
     """Make the cluster have exactly these fake nodes: `fake-gpu-00` .. `fake-gpu-<count-1>`; others are deleted.
 
-    Nodes that are there with as many GPUs stay as they are: applying a thousand takes minutes.
+    Nodes that are there stay as they are: applying a thousand takes minutes.
     """
-    columns = f"jsonpath={{range .items[*]}}{{.metadata.name}} {{.status.capacity.{_GPU_PATH}}}{{'\\n'}}{{end}}"
-    listed = cluster.kubectl("get", "nodes", "-l", f"{names.LABEL_FAKE_GPU}=true", "-o", columns)
-    present = dict(line.split() for line in listed.splitlines())
+    listed = cluster.kubectl("get", "nodes", "-l", f"{names.LABEL_FAKE_GPU}=true", "-o", "name").split()
+    present = {node.removeprefix("node/") for node in listed}
     named = {_name(index): index for index in range(count)}
-    surplus = [f"node/{name}" for name in sorted(present.keys() - named.keys())]
+    surplus = [f"node/{name}" for name in sorted(present - named.keys())]
     if surplus:
         cluster.kubectl("delete", "--wait=false", *surplus)
-    wanted = [node_manifest(index, gpus=gpus) for name, index in named.items() if present.get(name) != str(gpus)]
+    wanted = [node_manifest(index, gpus=gpus) for name, index in named.items() if name not in present]
     for start in range(0, len(wanted), _NODES_AT_ONCE):  # kubectl takes one after the other, and has a time limit
         cluster.apply(yaml.safe_dump_all(wanted[start : start + _NODES_AT_ONCE]))
     _wait_ready(cluster, count)

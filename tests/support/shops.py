@@ -52,7 +52,7 @@ def pool(name: str, serves: str, smallest: int, largest: int) -> dict[str, Any]:
 def manifest(namespace: str, *pools: dict[str, Any], gateways: int = 1) -> str:
     """A namespace under the restricted profile with one deployment in it."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    resources = {"requests": {"cpu": "20m", "memory": "64Mi"}}
+    resources = {"requests": {"cpu": "100m", "memory": "64Mi"}}
     spec = {"pools": list(pools), "gateway": {"replicas": gateways, "template": {"resources": resources}}}
     return yaml.safe_dump_all(
         [
