@@ -1,4 +1,4 @@
-"""The peer: a proxy of the shape that Python routers have (vLLM's production-stack): FastAPI, uvicorn, aiohttp's client.
+"""The peer: a proxy of the shape that Python routers have: FastAPI, uvicorn and aiohttp's client.
 
 It reads the JSON body for the model's name, picks replicas in turn and streams the answer back. It neither classifies
 nor queues nor limits nor measures. `python peer_fastapi.py PORT REPLICA...`, in an environment with its libraries.

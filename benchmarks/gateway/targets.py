@@ -192,8 +192,8 @@ def install(target: Target) -> None:
     uv = shutil.which("uv") or next(map(str, sorted(CACHE.glob("uv-*/bin/uv"), reverse=True)), None)
     if uv is None:
         raise UnavailableError("uv is not there: `make venv` installs it")
-    make = [uv, "venv", "-q", "--python", "3.11", CACHE / target.venv]
-    fill = [uv, "pip", "install", "-q", "--python", target.python(), *target.packages]
+    make = [uv, "venv", "-q", "--python", "3.11", str(CACHE / target.venv)]
+    fill = [uv, "pip", "install", "-q", "--python", str(target.python()), *target.packages]
     for command in (make, fill):
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:
@@ -224,7 +224,7 @@ def running(target: Target, replicas: Sequence[int], directory: Path) -> Iterato
 def _wait_for(process: "subprocess.Popen[bytes]", port: int, errors: Path) -> None:
     _, _, body = chat(0).partition(b"\r\n\r\n")
     headers = {"content-type": "application/json", "authorization": f"Bearer {KEY}"}
-    asked = urllib.request.Request(f"http://{HOST}:{port}/v1/chat/completions", body, headers)  # noqa: S310
+    asked = urllib.request.Request(f"http://{HOST}:{port}/v1/chat/completions", body, headers)
     until = time.monotonic() + START_SECONDS
     told = ""
     while process.poll() is None and time.monotonic() < until:

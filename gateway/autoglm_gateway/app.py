@@ -14,6 +14,8 @@ import orjson
 
 from autoglm_api import names
 from autoglm_api.config import Demand, GatewayConfig
+from autoglm_api.gateway import AccessLog as AccessLogMode
+from autoglm_gateway.access_log import STOP_SECONDS, AccessLog, AccessLogCollector
 from autoglm_gateway.cache.answers import AnswerCache
 from autoglm_gateway.cache.counts import CacheCollector
 from autoglm_gateway.certificates import CertificateCollector, Certificates
@@ -78,10 +80,12 @@ class Gateway:
         self._pressure = Pressure()
         self._watchdog = Watchdog(self._woke)
         relay = Relay(self._upstreams, self._metrics, answer_seconds=settings.answer_seconds)
-        self._cache = AnswerCache(relay.carry, self._metrics)
+        self._cache = AnswerCache(relay, self._metrics)
         self._metrics.registry.register(CacheCollector(self._cache.counts, self._cache.gauges))
         if settings.tls:
             self._metrics.registry.register(CertificateCollector(self._certificates))
+        self._access_log = AccessLog()
+        self._metrics.registry.register(AccessLogCollector(self._access_log))
         self._front = Front(self.fleet, self._cache, self._metrics, self._router)
         self._server = HttpServer(self._handle, self._limits, refusal_body=refusal_body)
         self._admin = HttpServer(self._admin_handler(), Limits())
@@ -139,15 +143,17 @@ class Gateway:
         await self._admin.close()
         await self._cache.close()
         await self._upstreams.close()
+        self._access_log.stop(STOP_SECONDS)
         if self._following is not None:
             self._following.cancel()
             with suppress(asyncio.CancelledError):
                 await self._following
 
-    def _handle(self, request: Request, responder: Responder) -> Awaitable[None]:
+    def _handle(self, request: Request, responder: Responder) -> Awaitable[None] | None:
         """Answer a client; plain and not a coroutine itself, because it is called for every query."""
         if self._pressure.sheds:
-            return self._front.shed(request, responder, RETRY_SECONDS)
+            self._front.shed(request, responder, RETRY_SECONDS)
+            return None
         return self._front.handle(request, responder)
 
     def _woke(self, late_seconds: float) -> None:
@@ -159,9 +165,17 @@ class Gateway:
     def _configured(self, config: GatewayConfig) -> None:
         self._limits.max_body_bytes = config.max_body_bytes
         self._router.configure(config.routing)
+        self._log_access(on=config.access_log is AccessLogMode.JSON)
         self._cache.configure(config.cache, f"{config.namespace}/{config.deployment}")
         if config.routing.weights_config_map_ref is None:
             self._weighing.use_default()
+
+    def _log_access(self, *, on: bool) -> None:
+        self._front.access_log = self._access_log if on else None
+        if on:
+            self._access_log.start()
+        else:
+            self._access_log.stop()
 
     def _use_redis(self, url: str | None) -> None:
         self._cache.use_redis(url)

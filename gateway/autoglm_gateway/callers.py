@@ -33,6 +33,8 @@ class Callers:
         self._entries: Mapping[str, bytes] | None = None
         self._uses: dict[str, Use] = {}
         self._gateways = 1
+        self.version = 0
+        """Another one whenever somebody else may ask than before."""
 
     @property
     def known(self) -> bool:
@@ -47,6 +49,7 @@ class Callers:
     def want(self, *, keys: bool) -> None:
         """Say whether the configuration names a Secret."""
         self._wanted = keys
+        self.version += 1
         if not keys:
             self._ring = self._entries = None
 
@@ -56,6 +59,7 @@ class Callers:
             return
         self._entries = entries
         self._ring = key_ring(entries)
+        self.version += 1
         for problem in self._ring.problems:
             log.error("%s", problem)
         callers = {caller.name: caller for caller in self._ring.callers.values()}

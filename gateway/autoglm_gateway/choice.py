@@ -1,7 +1,7 @@
 """Which pool answers a query: pinned by its model's name, of the class that the router finds, or of the other one.
 
-Vectors come from pools of class Embedding only, and text never does. Vectors of two models cannot be compared, so nothing
-is balanced or spilled between such pools.
+Vectors come from pools of class Embedding only, and text never does. Vectors of two models cannot be compared, so
+nothing is balanced or spilled between such pools.
 
 | `/v1/embeddings`, the model is ...        | answered by                            |
 |-------------------------------------------|----------------------------------------|
@@ -20,16 +20,17 @@ from autoglm_api.config import GatewayConfig
 from autoglm_api.routing import WRITTEN_CLASSES, QueryClass
 from autoglm_gateway.features import Asked
 from autoglm_gateway.fleet import Fleet
+from autoglm_gateway.needs import Visit
 from autoglm_gateway.pool import Pool
 from autoglm_gateway.principals import ANYBODY, Caller
 from autoglm_gateway.refusal import RefusalError
 from autoglm_gateway.route import Decision, Router, Traits
-from autoglm_transport.http import Pair, Request
+from autoglm_transport.http import Pair
 
 _CLASSES: Final = {query_class.lower(): query_class for query_class in WRITTEN_CLASSES}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Choice:
     """A pool for one query, and why; `offered_class` is what was asked for before budget and spillover."""
 
@@ -59,36 +60,28 @@ class Chooser:
             *(model for model in pinned if caller.may_pin(model)),
         ]
 
-    def choose(
-        self,
-        request: Request,
-        config: GatewayConfig,
-        now: float,
-        *,
-        caller: Caller,
-        model: str,
-        asked: Callable[[], Asked | None],
-    ) -> Choice:
+    def choose(self, visit: Visit, model: str, asked: Callable[[], Asked | None]) -> Choice:
         """Return the pool of a query.
 
         Raises:
             RefusalError: the header names no class (400) or is not allowed (403), or no pool is known (404, 503).
         """
+        config, caller, path = visit.config, visit.caller, visit.request.path
         if caller is not ANYBODY and not self._may_ask(model, config, caller):
             raise unknown_model(model, self.served_models(config, caller))
-        override = _override(request, config, caller)
+        override = _override(visit.head.override, config, caller)
         pinned = self._fleet.by_model(model) if model != config.deployment else None
         if pinned is None and model != config.deployment and model not in self._router.aliases():
             raise unknown_model(model, self.served_models(config, caller))
-        if request.path == names.PATH_EMBEDDINGS:
+        if path == names.PATH_EMBEDDINGS:
             return self._for_vectors(pinned, asked())
         if pinned is not None:
-            return _pinned(pinned, request.path)
+            return _pinned(pinned, path)
         question = asked() if override is None else None
         tools = question is not None and question.tools
-        traits = Traits(model, request.path, request.headers.get(names.HEADER_TASK), tools)
-        decision = self._router.decide(question, traits, override, now)
-        return self._pool_for(decision, config, question, now)
+        traits = Traits(model, path, visit.head.task, tools)
+        decision = self._router.decide(question, traits, override, visit.now)
+        return self._pool_for(decision, config, question, visit.now)
 
     def _may_ask(self, model: str, config: GatewayConfig, caller: Caller) -> bool:
         if model == config.deployment or model in self._router.aliases():
@@ -150,11 +143,10 @@ def _pinned(pool: Pool, path: str) -> Choice:
     return Choice(pool, pool.config.serves, pool.config.serves, "model", "pinned by model name")
 
 
-def _override(request: Request, config: GatewayConfig, caller: Caller) -> QueryClass | None:
-    header = config.routing.override_header
-    value = request.headers.get(header.lower())
+def _override(value: str | None, config: GatewayConfig, caller: Caller) -> QueryClass | None:
     if value is None:
         return None
+    header = config.routing.override_header
     if not (config.routing.allow_override and caller.may_choose_class):
         raise RefusalError(403, f"header {header} is not allowed here", code="override_not_allowed")
     query_class = _CLASSES.get(value.strip().lower())

@@ -1,27 +1,33 @@
 """The HTTP front: what a request asks for, which pool answers it, and the answers the gateway gives itself."""
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import orjson
 
 from autoglm_api import names
 from autoglm_gateway import inference, openai
+from autoglm_gateway.access_log import AccessLog
 from autoglm_gateway.callers import check_limits
 from autoglm_gateway.choice import Chooser, unknown_model
 from autoglm_gateway.features import Asked
 from autoglm_gateway.fleet import Fleet
+from autoglm_gateway.head import ClientHead, head_of, identity_of
 from autoglm_gateway.metrics import NO_POOL, Metrics
 from autoglm_gateway.needs import Visit, estimated_prompt, needed
-from autoglm_gateway.passing import passed_on, trace_of
+from autoglm_gateway.passing import trace_of
 from autoglm_gateway.pool import Pool
-from autoglm_gateway.principals import ANYBODY, Use
+from autoglm_gateway.principals import ANYBODY, Caller, Use
+from autoglm_gateway.query import Query
 from autoglm_gateway.refusal import RefusalError, error_body
-from autoglm_gateway.relay import Carrier, Query
+from autoglm_gateway.relay import Carrier
 from autoglm_gateway.route import Router
 from autoglm_transport.http import Pair, Request
 from autoglm_transport.responder import Responder
+
+log = logging.getLogger(__name__)
 
 _JSON: Final[Pair] = ("content-type", "application/json")
 # What probes ask; everything else wants a key where there are keys.
@@ -36,52 +42,79 @@ class Front:
         self._chooser = Chooser(fleet, router)
         self._relay = relay
         self._metrics = metrics
+        self.access_log: AccessLog | None = None
 
-    async def handle(self, request: Request, responder: Responder) -> None:
-        """Answer one request; bad input gets a 4xx in the shape of its protocol."""
+    def handle(self, request: Request, responder: Responder) -> Awaitable[None] | None:
+        """Answer one request; bad input gets a 4xx in the shape of its protocol.
+
+        Returns None where callbacks answer, and what is to be awaited where the query has to wait for something.
+        """
+        now = asyncio.get_running_loop().time()
         try:
-            await self._route(request, responder)
+            answer = self._plan(request, now)
         except RefusalError as refusal:
-            body = error_body(request.path, refusal.status, refusal.message, refusal.code)
-            await responder.send(refusal.status, [_JSON, *refusal.headers], body)
+            self._metrics.count(NO_POOL, NO_POOL, str(refusal.status))
+            if self.access_log is not None:
+                trace = trace_of(*identity_of(request.headers))
+                self.access_log.refused(trace, refusal, asyncio.get_running_loop().time() - now)
+            _refuse(refusal, request, responder)
+            responder.done()
+            return None
+        if isinstance(answer, Query):
+            return self._answer(answer, request, responder)
+        responder.send_now(200, [_JSON], orjson.dumps(answer))
+        responder.done()
+        return None
 
-    async def shed(self, request: Request, responder: Responder, retry_seconds: int) -> None:
+    def shed(self, request: Request, responder: Responder, retry_seconds: int) -> None:
         """Refuse a request at once, because this gateway's processor has more to do than it can."""
         self._metrics.count(NO_POOL, NO_POOL, "429")
         self._metrics.rejected(NO_POOL, "gateway_overloaded")
         message = f"this gateway has more to do than it can; retry in {retry_seconds} s"
         body = error_body(request.path, 429, message, "gateway_overloaded")
-        await responder.send(429, [_JSON, ("retry-after", str(retry_seconds))], body)
+        responder.send_now(429, [_JSON, ("retry-after", str(retry_seconds))], body)
+        responder.done()
 
-    async def _route(self, request: Request, responder: Responder) -> None:
-        try:
-            answer = self._plan(request, asyncio.get_running_loop().time())
-        except RefusalError as refusal:
-            self._metrics.count(NO_POOL, NO_POOL, str(refusal.status))
-            raise
-        if isinstance(answer, Query):
-            await self._carry(answer, request, responder)
-        else:
-            await responder.send(200, [_JSON], orjson.dumps(answer))
+    def _answer(self, query: Query, request: Request, responder: Responder) -> Awaitable[None] | None:
+        """Have the query answered, on its caller's account."""
+        if query.use is not None:
+            query.use.begin(query.tokens, query.arrived)
+
+        def then(error: Exception | None) -> None:
+            self._over(query)
+            if isinstance(error, RefusalError):
+                _refuse(error, request, responder)
+            elif error is not None:
+                responder.abort()
+                log.error("a query failed", exc_info=error)
+            responder.done()
+
+        return None if self._relay.start(query, request, responder, then) else self._carry(query, request, responder)
 
     async def _carry(self, query: Query, request: Request, responder: Responder) -> None:
-        """Have the query answered, on its caller's account."""
-        if query.use is None:
-            await self._relay.carry(query, request, responder)
-            return
-        query.use.begin(query.tokens, query.arrived)
         try:
             await self._relay.carry(query, request, responder)
+        except RefusalError as refusal:
+            _refuse(refusal, request, responder)
         finally:
-            query.use.end(query.used_tokens - query.tokens, asyncio.get_running_loop().time())
+            self._over(query)
+
+    def _over(self, query: Query) -> None:
+        """Settle the caller's account, and write down what became of the query."""
+        now = asyncio.get_running_loop().time()
+        if query.use is not None:
+            query.use.end(query.used_tokens - query.tokens, now)
+        if self.access_log is not None:
+            self.access_log.query(query, now)
 
     def _plan(self, request: Request, now: float) -> Query | dict[str, object]:
         config = self._fleet.config
         if config is None or not self._fleet.synced:
             message = f"the gateway is starting: no {self._fleet.missing()} yet"
             raise RefusalError(503, message, code="starting", headers=(("retry-after", "1"),))
-        caller = ANYBODY if request.path in _OPEN_PATHS else self._fleet.callers.who(request.headers)
-        visit = Visit(request, config, caller, now)
+        head = head_of(request.headers, config.routing.override_header)
+        caller = ANYBODY if request.path in _OPEN_PATHS else self._who(request, head)
+        visit = Visit(request, head, config, caller, now)
         parse = openai.PARSERS.get(request.path)
         if parse is not None:
             return self._openai(visit, parse)
@@ -91,11 +124,18 @@ class Front:
             return self._inference(visit)
         raise RefusalError(404, f"no such path: {request.path}")
 
+    def _who(self, request: Request, head: ClientHead) -> Caller:
+        callers = self._fleet.callers
+        if head.caller is None or head.keys_version != callers.version:
+            head.caller = callers.who(request.headers)
+            head.keys_version = callers.version
+        return head.caller
+
     # --- OpenAI -----------------------------------------------------------------------------------
     def _openai(self, visit: Visit, parse: openai.Parser) -> Query:
         request = visit.request
         _need(request, "POST")
-        _need_plain(request)
+        _need_plain(visit.head)
         model, asked = parse(request.body)
         return self._query(visit, model=model, asked=lambda: asked, target=lambda _: request.target)
 
@@ -123,7 +163,7 @@ class Front:
         def asked() -> Asked | None:
             if request.method == "GET":
                 return None
-            _need_plain(request)
+            _need_plain(visit.head)
             return inference.asked_of(path.action, request.body, request.headers.get(inference.JSON_LENGTH_HEADER))
 
         def target(pool: Pool) -> str:
@@ -167,11 +207,11 @@ class Front:
         asked: Callable[[], Asked | None],
         target: Callable[[Pool], str],
     ) -> Query:
-        request, config, now = visit.request, visit.config, visit.now
+        request, now = visit.request, visit.now
         use = self._fleet.callers.use_of(visit.caller)
         if use is not None:
             self._limit(use, request, now)
-        choice = self._chooser.choose(request, config, now, caller=visit.caller, model=model, asked=asked)
+        choice = self._chooser.choose(visit, model, asked)
         pool = choice.pool
         found = needed(visit, pool, choice.question)
         query = Query(
@@ -180,8 +220,8 @@ class Front:
             chosen_by=choice.chosen_by,
             reason=choice.reason,
             target=target(pool),
-            headers=passed_on(request.headers, config.routing.override_header),
-            trace=trace_of(request.headers),
+            headers=visit.head.passed_on,
+            trace=trace_of(visit.head.request_id, visit.head.traceparent),
             arrived=now,
             need=found.need,
             deadline=found.deadline,
@@ -190,6 +230,8 @@ class Front:
             use=use,
             offered_class=choice.offered_class if request.method == "POST" else None,
             told=[*choice.told, *found.told],
+            cache_control=visit.head.cache_control,
+            cache_opt_in=visit.head.cache_opt_in,
         )
         if choice.spilled_from is not None:
             self._metrics.spilled(choice.spilled_from, pool.name)
@@ -214,7 +256,12 @@ def _need(request: Request, method: str) -> None:
         raise RefusalError(405, f"use {method} for {request.path}", headers=(("allow", method),))
 
 
-def _need_plain(request: Request) -> None:
-    encoding = request.headers.get("content-encoding")
+def _need_plain(head: ClientHead) -> None:
+    encoding = head.encoding
     if encoding is not None and encoding.lower() != "identity":
         raise RefusalError(415, f"Content-Encoding {encoding} is not read here; send the body as it is")
+
+
+def _refuse(refusal: RefusalError, request: Request, responder: Responder) -> None:
+    body = error_body(request.path, refusal.status, refusal.message, refusal.code)
+    responder.send_now(refusal.status, [_JSON, *refusal.headers], body)

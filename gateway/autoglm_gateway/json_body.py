@@ -7,6 +7,21 @@ import orjson
 from autoglm_gateway.refusal import RefusalError
 
 
+class _Last:
+    """The body that was parsed last: the cache looks at the same one as the protocol does."""
+
+    body: bytes = b""
+    parsed: object = None
+
+
+def json_of(body: bytes) -> object:
+    """Return what a body says, which nobody may change; raises orjson.JSONDecodeError."""
+    if body is not _Last.body:
+        _Last.parsed = orjson.loads(body)
+        _Last.body = body
+    return _Last.parsed
+
+
 def json_object(body: bytes) -> dict[str, Any]:
     """Return the body's JSON object.
 
@@ -14,7 +29,7 @@ def json_object(body: bytes) -> dict[str, Any]:
         RefusalError: 400, the body is not JSON or not an object.
     """
     try:
-        parsed = orjson.loads(body)
+        parsed = json_of(body)
     except orjson.JSONDecodeError as error:
         raise RefusalError(400, f"the body is not JSON: {error}") from None
     if not isinstance(parsed, dict):

@@ -9,6 +9,7 @@ from autoglm_gateway.affinity import prefix_of
 from autoglm_gateway.balance import length_of
 from autoglm_gateway.callers import tier_of
 from autoglm_gateway.features import Asked
+from autoglm_gateway.head import ClientHead
 from autoglm_gateway.pool import Pool
 from autoglm_gateway.principals import Caller
 from autoglm_gateway.queueing import Tier, Wish, predict
@@ -22,17 +23,18 @@ _TEMPLATE_CHARS: Final = 32
 _MAX_DIGITS: Final = 9
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Visit:
     """One request, who sent it, when it came, and the configuration that holds for it."""
 
     request: Request
+    head: ClientHead
     config: GatewayConfig
     caller: Caller
     now: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Needed:
     """A need, the estimated prompt, the client's deadline, what lengths are learned by, and headers for the client."""
 
@@ -56,10 +58,10 @@ def needed(visit: Visit, pool: Pool, question: Asked | None) -> Needed:
     """
     request, now = visit.request, visit.now
     tenant = visit.caller.tenant
-    task = request.headers.get(names.HEADER_TASK)
-    wished = request.headers.get(names.HEADER_TIER)
+    task = visit.head.task
+    wished = visit.head.tier
     tier = tier_of(wished, task, visit.config.queue, visit.caller)
-    deadline = _deadline(request.headers.get(names.HEADER_DEADLINE), now)
+    deadline = _deadline(visit.head.deadline, now)
     prompt = estimated_prompt(request, question)
     asked = _asked(question, prompt, tenant) if question is not None and pool.predicts() else None
     output = _predicted(request, pool, question, asked)

@@ -141,22 +141,32 @@ class Pool:
             WaitedTooLongError: the deadline passed.
             PoolGoneError: the pool was removed.
         """
-        if self._gone:
-            raise self._removed()
         loop = asyncio.get_running_loop()
         now = loop.time()
-        urgent = need.wish.tier is Tier.URGENT
-        if urgent:
-            self._reserve.saw_urgent(now)
-        if again or not self._line or urgent:
-            replica = self._pick(need, now) if urgent or not self._only_reserve_left(now) else None
-            if replica is not None:
-                if not again and self.queue.order is Order.FAIR:
-                    self._line.passed(need.wish)
-                return replica
+        replica = self.take_now(need, now, again=again)
+        if replica is not None:
+            return replica
         if not again:
             self._admit(need, now)
         return await self._wait(_Waiter(loop.create_future(), need), front=again, tokens=tokens)
+
+    def take_now(self, need: Need, now: float, *, again: bool = False) -> Replica | None:
+        """Return a replica if one has room and nobody waits who comes first, as `take` does; otherwise None.
+
+        Raises:
+            PoolGoneError: the pool was removed.
+        """
+        if self._gone:
+            raise self._removed()
+        urgent = need.wish.tier is Tier.URGENT
+        if urgent:
+            self._reserve.saw_urgent(now)
+        elif (self._line and not again) or self._only_reserve_left(now):
+            return None
+        replica = self._pick(need, now)
+        if replica is not None and not again and self.queue.order is Order.FAIR:
+            self._line.passed(need.wish)
+        return replica
 
     async def _wait(self, waiter: _Waiter, *, front: bool, tokens: int) -> Replica:
         ticket = self._line.join(waiter, waiter.need.wish, front=front)

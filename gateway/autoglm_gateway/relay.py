@@ -1,100 +1,44 @@
-"""One query on its way: wait for a replica, send, try elsewhere while nothing has come back, stream the answer."""
+"""One query on its way: wait for a replica, send, try elsewhere while nothing has come back, stream the answer.
+
+A query that finds a replica with room and a connection that is open is sent at once and answered by callbacks
+(`start`). Only one that has to wait for something, or is tried again, costs a task (`carry`).
+"""
 
 import asyncio
-from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Protocol
 
-from autoglm_api import names
-from autoglm_api.spec import QueryClass
+from autoglm_gateway.attempt import (
+    LEFT,
+    Attempt,
+    EngineFailedError,
+    Outcome,
+    SentBackError,
+    StaleError,
+    UnconnectedError,
+)
 from autoglm_gateway.balance import Replica
 from autoglm_gateway.metrics import Metrics
-from autoglm_gateway.passing import Trace, passed_back, told_to_client, told_to_replica
-from autoglm_gateway.pool import Pool, PoolGoneError, QueueFullError, WaitedTooLongError
-from autoglm_gateway.principals import Use
-from autoglm_gateway.queueing.predict import Asked
-from autoglm_gateway.refusal import RefusalError, error_event
+from autoglm_gateway.pool import PoolGoneError, QueueFullError, WaitedTooLongError
+from autoglm_gateway.query import Query
+from autoglm_gateway.refusal import RefusalError
 from autoglm_gateway.retries import RetryBudget
-from autoglm_gateway.serving import Need
-from autoglm_gateway.tokens import answered_tokens, events_in, streamed_tokens
 from autoglm_transport.client import UpstreamPool
-from autoglm_transport.errors import (
-    BrokenAnswerError,
-    ConnectFailedError,
-    FirstByteTimeoutError,
-    NoAnswerError,
-)
-from autoglm_transport.exchange import UpstreamResponse
-from autoglm_transport.http import Pair, Request
+from autoglm_transport.errors import ConnectFailedError, NoAnswerError
+from autoglm_transport.http import Request
 from autoglm_transport.responder import Responder
 
-# A replica that drains soon leaves the endpoints; one that is full has room in a moment.
-_DRAINING_SECONDS: Final = 5.0
-_FULL_SECONDS: Final = 0.1
 _TRIES_AFTER_LOSS: Final = 2  # the first and one more
-_GRACE_SECONDS: Final = 1.0  # the replica keeps the deadline itself; the gateway only if it does not
-_UNAVAILABLE: Final = 503
-_FIRST_ERROR: Final = 400
-_TOO_MANY: Final = 429
 
-
-@dataclass(slots=True)
-class Query:
-    """What is sent where, and why."""
-
-    pool: Pool
-    query_class: QueryClass
-    chosen_by: str  # one word for the metrics
-    reason: str  # a line for the client
-    target: str
-    headers: list[Pair]
-    trace: Trace
-    arrived: float
-    need: Need
-    deadline: float | None = None  # the client's own
-    prompt_tokens: int = 0  # estimated
-    asked: Asked | None = None  # what lengths of answers are learned by
-    use: Use | None = None
-    offered_class: QueryClass | None = None  # None: it is no work for an engine
-    told: list[Pair] = field(default_factory=list)  # more headers for the client
-    used_tokens: int = 0  # that a replica has worked on
-    work_left: int = 0  # predicted tokens that the replica has not sent
-    answer_until: float = 0.0
-
-    @property
-    def tokens(self) -> int:
-        """The estimated prompt with the predicted output."""
-        return self.prompt_tokens + self.need.output_tokens
-
-    @property
-    def patience(self) -> float:
-        """How many seconds the query may wait."""
-        return self.need.wish.deadline - self.arrived
-
-    def wait_longer(self, seconds: float) -> None:
-        """Add to how long the query may wait; never beyond the client's own deadline."""
-        until = self.need.wish.deadline + seconds
-        until = until if self.deadline is None else min(until, self.deadline)
-        self.need = replace(self.need, wish=replace(self.need.wish, deadline=until))
-
-    def sent(self, now: float, answer_seconds: float) -> None:
-        """Note that a replica gets the query; the time for its answer begins when it first leaves the queue."""
-        self.used_tokens = self.prompt_tokens
-        self.work_left = self.need.output_tokens
-        if not self.answer_until:
-            until = now + answer_seconds
-            self.answer_until = until if self.deadline is None else min(until, self.deadline)
-
-
-class _SentBackError(Exception):
-    """The replica did not take the query; nothing of an answer has come. The text is the reason for the metrics."""
-
-
-class _EngineFailedError(Exception):
-    """The replica took the query and its engine failed before the first token."""
+# Hears of the end of a query that was started: None, or what its client is to be told.
+Then = Callable[[Exception | None], None]
 
 
 class Carrier(Protocol):
     """Whoever answers queries."""
+
+    def start(self, query: Query, request: Request, responder: Responder, then: Then) -> bool:
+        """Answer one query by callbacks and call `then` at its end; False, and nothing is done, when it has to wait."""
 
     async def carry(self, query: Query, request: Request, responder: Responder) -> None:
         """Answer one query; raises RefusalError when nothing of an answer was sent."""
@@ -112,55 +56,168 @@ class Relay:
         self._metrics = metrics
         self._answer_seconds = answer_seconds
         self._budget = RetryBudget()
+        self._trying_again: set[asyncio.Task[None]] = set()
 
+    # --- at once ------------------------------------------------------------------------------------
+    def start(self, query: Query, request: Request, responder: Responder, then: Then) -> bool:
+        """Send the query if a replica has room now; `then` hears of its end. False: it has to wait, use `carry`."""
+        now = query.arrived
+        try:
+            replica = query.pool.take_now(query.need, now)
+        except PoolGoneError:
+            return False
+        if replica is None:
+            return False
+        self._came(query)
+        query.waited = 0.0
+        self._metrics.waited(query.pool.name, 0.0)
+        query.sent(now, self._answer_seconds)
+
+        def ended(attempt: Attempt, outcome: Outcome) -> None:
+            if not isinstance(outcome, str):
+                self._again(attempt, outcome, then)
+                return
+            query.pool.release(replica, query.need, work_left=query.work_left)
+            self._went(query, outcome)
+            then(None)
+
+        attempt = Attempt(self._upstreams, self._metrics, query, replica, request, responder, ended)
+        connection = self._upstreams.idle(replica.address)
+        if connection is None:
+            self._again(attempt, UnconnectedError(), then)
+        else:
+            attempt.begin(connection, now, reused=True)
+        return True
+
+    def _again(self, first: Attempt, outcome: Exception, then: Then) -> None:
+        """Go on with a task after a first attempt that has given no answer."""
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(self._go_on(first, outcome, then))
+        self._trying_again.add(task)
+        task.add_done_callback(self._trying_again.discard)
+        # Not at once: a task that is cancelled before its first step would never give its replica back.
+        first.responder.on_left = lambda: loop.call_soon(task.cancel)
+
+    async def _go_on(self, first: Attempt, outcome: Exception, then: Then) -> None:
+        answering = self._tries(first.query, first.request, first.responder, first, outcome)
+        told: Exception | None = None
+        try:
+            await self._count_out(first.query, answering)
+        except asyncio.CancelledError:  # the client has left
+            first.responder.abort()
+        except Exception as error:  # noqa: BLE001 - whoever has started the query is told, as by `carry`
+            told = error
+        then(told)
+
+    # --- in a task ----------------------------------------------------------------------------------
     async def carry(self, query: Query, request: Request, responder: Responder) -> None:
         """Answer one query and count it.
 
         Raises:
             RefusalError: 429, 502, 503 or 504, when no replica has begun an answer.
         """
-        code = "499"
-        self._metrics.routed(query.query_class, query.chosen_by)
-        if query.offered_class is not None:
-            self._metrics.offered(query.offered_class, query.tokens)
-        self._budget.saw_query(query.arrived)
-        try:
-            code = await self._carry(query, request, responder)
-            self._metrics.finished(query.pool.name, asyncio.get_running_loop().time() - query.arrived)
-        except RefusalError as refusal:
-            code = str(refusal.status)
-            self._metrics.rejected(query.pool.name, refusal.code or code)
-            raise
-        finally:
-            self._metrics.count(query.pool.name, query.query_class, code)
+        self._came(query)
+        await self._count_out(query, self._tries(query, request, responder))
 
-    async def _carry(self, query: Query, request: Request, responder: Responder) -> str:
-        lost = 0
-        again = False
+    async def _count_out(self, query: Query, answering: Coroutine[Any, Any, str]) -> None:
+        try:
+            self._went(query, await answering)
+        except RefusalError as refusal:
+            query.code = str(refusal.status)
+            query.error = refusal.code or query.code
+            self._metrics.rejected(query.pool.name, query.error)
+            self._metrics.count(query.pool.name, query.query_class, query.code)
+            raise
+        except BaseException:
+            self._metrics.count(query.pool.name, query.query_class, LEFT)
+            raise
+
+    async def _tries(
+        self,
+        query: Query,
+        request: Request,
+        responder: Responder,
+        first: Attempt | None = None,
+        outcome: Outcome | None = None,
+    ) -> str:
+        """Try until an answer has been given; `outcome` is how a first attempt ended whose replica is still taken."""
+        loop = asyncio.get_running_loop()
+        on_left = responder.on_left
+        lost, sent, again = 0, query.arrived, first is not None
+        replica = None if first is None else first.replica
         while True:
-            replica = await self._take(query, again=again)
-            again = True
-            last = lost + 1 >= _TRIES_AFTER_LOSS
-            sent = asyncio.get_running_loop().time()
-            query.sent(sent, self._answer_seconds)
+            responder.on_left = on_left
+            if replica is None:
+                replica = await self._take(query, again=again)
+                sent = loop.time()
+                query.sent(sent, self._answer_seconds)
             try:
-                return await self._attempt(query, replica, request, responder, last=last)
-            except (NoAnswerError, _EngineFailedError) as error:
-                if last:
-                    raise RefusalError(502, "two replicas closed the connection without an answer") from None
-                lost += 1
-                reason = "lost" if isinstance(error, NoAnswerError) else "engine_failed"
-                self._spend_retry(sent)
-            except _SentBackError as sent_back:
-                reason = str(sent_back)
-            except ConnectFailedError:
-                reason = "connect"
-                self._spend_retry(sent)
+                outcome = await self._outcome(query, replica, request, responder, lost, outcome)
+                if isinstance(outcome, str):
+                    return outcome
+                reason = self._why_again(outcome, lost, sent)
+                lost += not isinstance(outcome, SentBackError | ConnectFailedError)
             finally:
                 query.pool.release(replica, query.need, work_left=query.work_left)
+                replica, outcome, again = None, None, True
             # The time at a replica that was lost is no time in the queue.
-            query.wait_longer(asyncio.get_running_loop().time() - sent)
+            query.wait_longer(loop.time() - sent)
             self._metrics.retried(query.pool.name, reason)
+
+    async def _outcome(
+        self, query: Query, replica: Replica, request: Request, responder: Responder, lost: int, so_far: Outcome | None
+    ) -> Outcome:
+        """Return how the attempt at a replica ends; one that met a closed connection is made by a new one."""
+        last = lost + 1 >= _TRIES_AFTER_LOSS
+        if so_far is None:
+            so_far = await self._attempt(query, replica, request, responder, last=last, fresh=False)
+        if isinstance(so_far, StaleError | UnconnectedError):
+            stale = isinstance(so_far, StaleError)
+            so_far = await self._attempt(query, replica, request, responder, last=last, fresh=True)
+            if stale and isinstance(so_far, ConnectFailedError):
+                # An upstream that is gone altogether may have died of the request, which was sent to it.
+                so_far = NoAnswerError("the upstream closed the connection without an answer")
+        return so_far
+
+    async def _attempt(
+        self, query: Query, replica: Replica, request: Request, responder: Responder, *, last: bool, fresh: bool
+    ) -> Outcome:
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[Outcome] = loop.create_future()
+
+        def end(_: Attempt, outcome: Outcome) -> None:
+            if not ended.done():
+                ended.set_result(outcome)
+
+        attempt = Attempt(self._upstreams, self._metrics, query, replica, request, responder, end)
+        attempt.last = last
+        connection = None if fresh else self._upstreams.idle(replica.address)
+        reused = connection is not None
+        if connection is None:
+            try:
+                connection = await self._upstreams.connect(replica.address)
+            except ConnectFailedError as error:
+                replica.failed(loop.time())
+                return error
+        attempt.begin(connection, loop.time(), reused=reused)
+        try:
+            return await ended
+        finally:
+            attempt.leave()  # nothing happens when it has ended
+
+    def _why_again(self, outcome: Exception, lost: int, sent: float) -> str:
+        """Return why another attempt is made; raise when there is none."""
+        if isinstance(outcome, SentBackError):
+            return str(outcome)
+        if isinstance(outcome, ConnectFailedError):
+            self._spend_retry(sent)
+            return "connect"
+        if not isinstance(outcome, NoAnswerError | EngineFailedError):
+            raise outcome
+        if lost + 1 >= _TRIES_AFTER_LOSS:
+            raise RefusalError(502, "two replicas closed the connection without an answer")
+        self._spend_retry(sent)
+        return "lost" if isinstance(outcome, NoAnswerError) else "engine_failed"
 
     def _spend_retry(self, now: float) -> None:
         if not self._budget.take(now):
@@ -182,119 +239,19 @@ class Relay:
         except PoolGoneError as gone:
             raise RefusalError(503, str(gone), code="pool_removed", headers=(("retry-after", "1"),)) from None
         if not again:
-            self._metrics.waited(query.pool.name, loop.time() - query.arrived)
+            query.waited = loop.time() - query.arrived
+            self._metrics.waited(query.pool.name, query.waited)
         return replica
 
-    async def _attempt(
-        self, query: Query, replica: Replica, request: Request, responder: Responder, *, last: bool
-    ) -> str:
-        response = await self._send(query, replica, request)
-        try:
-            self._check_taken(response, replica, last=last)
-            if (body := response.whole_body()) is not None:
-                self._first_byte(query)
-                if response.status < _FIRST_ERROR:
-                    _answered(query, answered_tokens(body), whole=True)
-                await responder.send(response.status, self._answer_headers(query, response), body)
-                return str(response.status)
-            return await self._stream(query, replica, response, responder)
-        finally:
-            response.close()
+    # --- accounts -----------------------------------------------------------------------------------
+    def _came(self, query: Query) -> None:
+        self._metrics.routed(query.query_class, query.chosen_by)
+        if query.offered_class is not None:
+            self._metrics.offered(query.offered_class, query.tokens)
+        self._budget.saw_query(query.arrived)
 
-    async def _send(self, query: Query, replica: Replica, request: Request) -> UpstreamResponse:
-        loop = asyncio.get_running_loop()
-        left = query.answer_until - loop.time()
-        need = query.need
-        told = told_to_replica(query.trace, query.query_class, left, need.wish.tier, need.output_tokens)
-        headers = [*query.headers, *told]
-        try:
-            return await self._upstreams.request(
-                *replica.address,
-                request.method,
-                query.target,
-                headers,
-                request.body,
-                first_byte_seconds=max(0.0, left) + _GRACE_SECONDS,
-            )
-        except FirstByteTimeoutError:
-            replica.failed(loop.time())  # it has not kept the deadline that it was told
-            raise RefusalError(504, "the replica did not answer in time", code="answer_timeout") from None
-        except BrokenAnswerError as error:
-            raise RefusalError(502, f"the replica's answer is broken: {error}", code="bad_answer") from None
-        except (NoAnswerError, ConnectFailedError):
-            replica.failed(loop.time())
-            raise
-
-    def _check_taken(self, response: UpstreamResponse, replica: Replica, *, last: bool) -> None:
-        """Note what the status says of the replica; raise when another attempt is due.
-
-        The last attempt's own 503 goes to the client as it is.
-        """
-        now = asyncio.get_running_loop().time()
-        if response.status == _UNAVAILABLE and response.headers.get(names.HEADER_DRAINING) is not None:
-            replica.shun(now + _DRAINING_SECONDS)
-            raise _SentBackError("draining")
-        if response.status == _TOO_MANY:
-            replica.shun(now + _FULL_SECONDS)
-            raise _SentBackError("full")
-        if response.status != _UNAVAILABLE:
-            replica.answered()
-            return
-        replica.failed(now)
-        if not last:
-            raise _EngineFailedError
-
-    async def _stream(self, query: Query, replica: Replica, response: UpstreamResponse, responder: Responder) -> str:
-        headers = self._answer_headers(query, response)
-        length = response.headers.get("content-length")
-        # With an announced length there is no room for an event more.
-        is_events = length is None and (response.headers.get("content-type") or "").startswith("text/event-stream")
-        responder.start(response.status, headers if length is None else [*headers, ("content-length", length)])
-        events = 0
-        first = True
-        whole = False
-        try:
-            async for chunk in response.chunks():
-                if first:
-                    self._first_byte(query)
-                    first = False
-                new = events_in(chunk)
-                events += new
-                came = min(query.work_left, new)
-                query.work_left -= came
-                replica.work -= came
-                await responder.write(chunk)
-            whole = True
-        except BrokenAnswerError as error:
-            await self._tell_broken(query.target, responder, str(error), is_events=is_events)
-            return "broken"
-        finally:
-            if events:  # also of an answer that was left: the replica did the work
-                _answered(query, streamed_tokens(events), whole=whole)
-        await responder.end()
-        return str(response.status)
-
-    async def _tell_broken(self, path: str, responder: Responder, why: str, *, is_events: bool) -> None:
-        """Say that what was sent is not all: an error event in a stream of events, a cut connection otherwise."""
-        if not is_events:
-            responder.abort()
-            return
-        await responder.write(error_event(path, f"the answer broke off: {why}", "answer_broken"))
-        await responder.end()
-
-    def _first_byte(self, query: Query) -> None:
-        self._metrics.first_byte(query.pool.name, asyncio.get_running_loop().time() - query.arrived)
-
-    def _answer_headers(self, query: Query, response: UpstreamResponse) -> list[Pair]:
-        ours = told_to_client(query.trace, query.pool.name, query.query_class, query.reason)
-        return [*passed_back(response.headers), *ours, *query.told]
-
-
-def _answered(query: Query, tokens: int, *, whole: bool) -> None:
-    """Take in the length of an answer; one that was cut off teaches nothing about lengths."""
-    pool, predicted = query.pool, query.need.output_tokens
-    pool.served(query.prompt_tokens, tokens)
-    query.used_tokens = query.prompt_tokens + tokens
-    pool.charge(query.need, tokens - predicted)
-    if query.asked is not None and whole and tokens:
-        pool.answered(query.asked, predicted, tokens)
+    def _went(self, query: Query, code: str) -> None:
+        query.code = code
+        if code != LEFT:
+            self._metrics.finished(query.pool.name, asyncio.get_running_loop().time() - query.arrived)
+        self._metrics.count(query.pool.name, query.query_class, code)

@@ -35,9 +35,7 @@ def admin_handler(
         if route is None:
             await responder.send(404, _TEXT, f"not here; there are {', '.join(sorted(routes))}\n".encode())
             return
-        answering = route(request, responder)
-        if answering is not None:
-            await answering
+        await route(request, responder)
 
     return handle
 

@@ -3,11 +3,12 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from autoglm_transport.connecting import connected
 from autoglm_transport.errors import ConnectFailedError, NoAnswerError
-from autoglm_transport.exchange import UpstreamConnection, UpstreamResponse
+from autoglm_transport.exchange import Listener, UpstreamConnection, UpstreamResponse
 from autoglm_transport.http import Pair, encode_pairs, request_line
 
 Address = tuple[str, int]
@@ -16,6 +17,7 @@ _TICK_SECONDS: Final = 0.25
 # Shorter than any server's idle timeout that we know, so that a reused connection is rarely a dead one.
 _MAX_IDLE_SECONDS: Final = 30.0
 _MAX_IDLE_PER_HOST: Final = 256
+_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
 
 class UpstreamPool:
@@ -26,7 +28,7 @@ class UpstreamPool:
 
     def __init__(self, *, connect_seconds: float = 2.0, stall_seconds: float | None = 60.0) -> None:
         self._connect_seconds = connect_seconds
-        self._stall_seconds = stall_seconds
+        self.stall_seconds = stall_seconds
         self._idle: dict[Address, deque[UpstreamConnection]] = {}
         self._busy: set[UpstreamConnection] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -52,9 +54,9 @@ class UpstreamPool:
             NoAnswerError: the connection broke (or `first_byte_seconds` passed) before the first byte.
             BrokenAnswerError: what came is no answer.
         """
-        message = self._message(host, port, method, target, headers, body)
+        message = message_of(host, port, method, target, encode_pairs(headers), body)
         address = (host, port)
-        connection = self._take_idle(address)
+        connection = self.idle(address)
         if connection is not None:
             try:
                 return await self._exchange(connection, address, message, method, first_byte_seconds)
@@ -63,13 +65,13 @@ class UpstreamPool:
                     raise
                 connection = await self._replacement(address, error)
         else:
-            connection = await self._connect(address)
+            connection = await self.connect(address)
         return await self._exchange(connection, address, message, method, first_byte_seconds)
 
     async def _replacement(self, address: Address, error: NoAnswerError) -> UpstreamConnection:
         """Connect anew; an upstream that is gone altogether may have died of the request, which was sent to it."""
         try:
-            return await self._connect(address)
+            return await self.connect(address)
         except ConnectFailedError:
             raise error from None
 
@@ -88,12 +90,18 @@ class UpstreamPool:
         for connection in self._idle.pop((host, port), ()):
             connection.abort()
 
-    def _message(self, host: str, port: int, method: str, target: str, headers: Iterable[Pair], body: bytes) -> bytes:
-        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        pairs = [("host", authority), *headers]
-        if body or method in {"POST", "PUT", "PATCH"}:
-            pairs.append(("content-length", str(len(body))))
-        return b"%b%b\r\n%b" % (request_line(method, target), encode_pairs(pairs), body)
+    def begin(
+        self, connection: UpstreamConnection, message: bytes, listener: Listener, first_byte_seconds: float
+    ) -> None:
+        """Send a request by a connection of `idle` or `connect`; the listener gives it back with `release`.
+
+        Raises:
+            NoAnswerError: the connection is closed; it needs no `release`.
+        """
+        connection.begin(
+            message, listener, head_only=message.startswith(b"HEAD "), first_byte_seconds=first_byte_seconds
+        )
+        self._busy.add(connection)
 
     async def _exchange(
         self,
@@ -110,9 +118,10 @@ class UpstreamPool:
             self._busy.discard(connection)
             connection.abort()
             raise
-        return UpstreamResponse(connection, lambda used: self._release(used, address), self._stall_seconds)
+        return UpstreamResponse(connection, lambda used: self.release(used, address), self.stall_seconds)
 
-    def _release(self, connection: UpstreamConnection, address: Address) -> None:
+    def release(self, connection: UpstreamConnection, address: Address) -> None:
+        """Take a connection back: for the next request, or, when its answer has not ended, to be cut."""
         self._busy.discard(connection)
         if not connection.reusable or len(self._idle.get(address, ())) >= _MAX_IDLE_PER_HOST:
             connection.abort()
@@ -120,7 +129,8 @@ class UpstreamPool:
         connection.rest()
         self._idle.setdefault(address, deque()).append(connection)
 
-    def _take_idle(self, address: Address) -> UpstreamConnection | None:
+    def idle(self, address: Address) -> UpstreamConnection | None:
+        """Take a connection that is open and has nothing to do, or None."""
         idle = self._idle.get(address)
         oldest = asyncio.get_running_loop().time() - _MAX_IDLE_SECONDS
         while idle:
@@ -130,7 +140,12 @@ class UpstreamPool:
             connection.abort()
         return None
 
-    async def _connect(self, address: Address) -> UpstreamConnection:
+    async def connect(self, address: Address) -> UpstreamConnection:
+        """Return a new connection.
+
+        Raises:
+            ConnectFailedError: there is none within the connect timeout.
+        """
         if self._timer is None:
             self._tick()
         try:
@@ -155,3 +170,16 @@ class UpstreamPool:
                 idle.popleft().abort()
             if not idle:
                 del self._idle[address]
+
+
+def message_of(host: str, port: int, method: str, target: str, lines: bytes, body: bytes) -> bytes:
+    """Return a request; `lines` are its headers with their line breaks, `host` and framing are added."""
+    head = b"%bhost: %b\r\n%b" % (request_line(method, target), _authority(host, port), lines)
+    if body or method in _WITH_BODY:
+        return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+    return head + b"\r\n"
+
+
+@lru_cache(maxsize=4096)
+def _authority(host: str, port: int) -> bytes:
+    return (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode("latin-1")

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Protocol, Self, cast
 
 import httptools
 
@@ -15,6 +15,13 @@ MAX_ANSWER_HEADER_BYTES: Final = 65_536
 _INFORMATIONAL: Final = range(100, 200)
 
 
+class Listener(Protocol):
+    """Who hears of an answer by callback, instead of waiting for it."""
+
+    def moved(self) -> None:
+        """More of the answer is here, or its end, or the error that it ends with."""
+
+
 class UpstreamConnection(asyncio.Protocol):
     """Sends one request at a time and collects its answer; reading pauses while nobody takes the body."""
 
@@ -23,6 +30,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser: Any = None
         self._waiter: asyncio.Future[None] | None = None
+        self._listener: Listener | None = None
+        self._paused = False
         self.closed = False
         self.idle_since = 0.0
         self._begin(head_only=False)
@@ -34,7 +43,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._sized = False
         self._chunks: deque[bytes] = deque()
         self._buffered = 0
-        self._error: UpstreamError | None = None
+        self.error: UpstreamError | None = None
         self._reusable = False
         self.got_bytes = False
         self.status = 0
@@ -57,6 +66,9 @@ class UpstreamConnection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(BrokenAnswerError(f"malformed answer: {error}"))
             self.abort()
+        if self._listener is not None:  # which takes everything at once
+            self._listener.moved()
+            return
         if self._buffered > MAX_BUFFERED_BYTES and not self.complete and self._transport is not None:
             self._transport.pause_reading()
         self._wake()
@@ -66,7 +78,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.closed = True
         if self.complete or self._parser is None:
             return
-        if self.status and not self._sized and exc is None and self._error is None:
+        if self.status and not self._sized and exc is None and self.error is None:
             self.complete = True  # RFC 9112 section 6.3: a body without a length ends with the connection
         elif self.got_bytes:
             self._fail(BrokenAnswerError("the upstream closed the connection in the middle of its answer"))
@@ -125,16 +137,45 @@ class UpstreamConnection(asyncio.Protocol):
             NoAnswerError: the connection broke or time ran out before the first byte.
             BrokenAnswerError: what came is no answer.
         """
+        self._send(message, head_only=head_only, first_byte_seconds=first_byte_seconds)
+        while not self.status and self.error is None:
+            await self._news()
+        if self.error is not None:
+            raise self.error
+
+    def begin(self, message: bytes, listener: Listener, *, head_only: bool, first_byte_seconds: float) -> None:
+        """Send a request; the listener hears of the answer until `leave`.
+
+        Raises:
+            NoAnswerError: the connection is closed.
+        """
+        self._send(message, head_only=head_only, first_byte_seconds=first_byte_seconds)
+        self._listener = listener
+
+    def _send(self, message: bytes, *, head_only: bool, first_byte_seconds: float | None) -> None:
         self._begin(head_only=head_only)
         self._parser = httptools.HttpResponseParser(self)
         self.allow_silence(first_byte_seconds)
         if self.closed or self._transport is None:
             raise NoAnswerError("the connection was closed before the request was sent")
         self._transport.write(message)
-        while not self.status and self._error is None:
-            await self._news()
-        if self._error is not None:
-            raise self._error
+
+    def leave(self) -> None:
+        """Tell the listener nothing more."""
+        self._listener = None
+        self.resume()
+
+    def pause(self) -> None:
+        """Read no more of the answer for now: the listener cannot pass it on."""
+        if not self._paused and self._transport is not None and not self.closed:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._paused:
+            self._paused = False
+            self._resume_reading()
 
     def allow_silence(self, seconds: float | None) -> None:
         """Let the upstream be silent for so long from now on; None means for ever."""
@@ -142,7 +183,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def check_time(self, now: float) -> None:
         """Break off when the upstream has been silent for too long; called by the pool's coarse timer."""
-        if self.silence_until is None or now < self.silence_until or self.complete or self._chunks:
+        if self.silence_until is None or now < self.silence_until or self.complete or self._chunks or self._paused:
             return
         late = FirstByteTimeoutError if not self.status else BrokenAnswerError
         self._fail(late("the upstream was silent for too long"))
@@ -157,7 +198,7 @@ class UpstreamConnection(asyncio.Protocol):
     @property
     def stale(self) -> bool:
         """Whether the upstream had closed the connection by itself, without a byte for this request."""
-        return not self.got_bytes and not isinstance(self._error, FirstByteTimeoutError)
+        return not self.got_bytes and not isinstance(self.error, FirstByteTimeoutError)
 
     @property
     def reusable(self) -> bool:
@@ -171,8 +212,8 @@ class UpstreamConnection(asyncio.Protocol):
             BrokenAnswerError: the body did not end as announced.
         """
         while not self._chunks:
-            if self._error is not None:
-                raise self._error
+            if self.error is not None:
+                raise self.error
             if self.complete:
                 return None
             self._resume_reading()
@@ -212,11 +253,13 @@ class UpstreamConnection(asyncio.Protocol):
             self._waiter = None
 
     def _fail(self, error: UpstreamError) -> None:
-        if self._error is None:
-            self._error = error
+        if self.error is None:
+            self.error = error
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
+        if self._listener is not None:
+            self._listener.moved()
+        elif self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
 

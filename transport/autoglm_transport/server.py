@@ -13,8 +13,9 @@ from autoglm_transport.http import Request
 from autoglm_transport.limits import Limits
 from autoglm_transport.responder import Responder
 
+Handler = Callable[[Request, Responder], Awaitable[None]]
 # Returns what is to be awaited as a task; or None, and then says `responder.done()` when it is through.
-Handler = Callable[[Request, Responder], Awaitable[None] | None]
+QuickHandler = Callable[[Request, Responder], Awaitable[None] | None]
 RefusalBody = Callable[[int, str, str], bytes]
 
 _TICK_SECONDS: Final = 0.25
@@ -42,7 +43,7 @@ class HttpServer:
     `refusal_body(status, message, path)` writes the JSON body of what the server refuses by itself.
     """
 
-    def __init__(self, handler: Handler, limits: Limits, *, refusal_body: RefusalBody = plain_refusal) -> None:
+    def __init__(self, handler: QuickHandler, limits: Limits, *, refusal_body: RefusalBody = plain_refusal) -> None:
         self.handler = handler
         self.limits = limits
         self.refusal_body = refusal_body

@@ -4,8 +4,9 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from typing import Final
 
@@ -21,18 +22,16 @@ from autoglm_gateway.cache.redis_store import RedisStore, Target, target_of
 from autoglm_gateway.cache.single_flight import SingleFlight, Turn
 from autoglm_gateway.metrics import Metrics
 from autoglm_gateway.passing import told_to_client
-from autoglm_gateway.relay import Query
-from autoglm_transport.http import Pair, Request
+from autoglm_gateway.query import Query
+from autoglm_gateway.relay import Carrier, Then
+from autoglm_transport.http import Request, encode_pairs
 from autoglm_transport.responder import Responder
 
 log = logging.getLogger(__name__)
 
-Carry = Callable[[Query, Request, Responder], Awaitable[None]]
-
 _SIGHTINGS: Final = 16_384
 # A query that waits for the answer to another one goes by itself after so long.
 _PATIENCE_SECONDS: Final = 30.0
-_ALLOW: Final = "allow"
 _OK: Final = 200
 _STREAM_END: Final = b"data: [DONE]"
 
@@ -51,10 +50,10 @@ class _Look:
 
 
 class AnswerCache:
-    """Stands before the relay, which `carry` is; does nothing until it is configured."""
+    """Stands before the relay; does nothing until it is configured."""
 
-    def __init__(self, carry: Carry, metrics: Metrics, wall: Callable[[], float] = time.time) -> None:
-        self._carry = carry
+    def __init__(self, relay: Carrier, metrics: Metrics, wall: Callable[[], float] = time.time) -> None:
+        self._relay = relay
         self._metrics = metrics
         self._wall = wall
         self._settings: Cache | None = None
@@ -112,28 +111,74 @@ class AnswerCache:
         redis = self._redis
         return Gauges(self._memory.bytes, None if redis is None else redis.available, redis.errors if redis else 0)
 
+    def start(self, query: Query, request: Request, responder: Responder, then: Then) -> bool:
+        """Answer at once, from memory or by the relay; False when the query has to wait for something."""
+        if self._settings is None or request.path != names.PATH_CHAT:
+            return self._relay.start(query, request, responder, then)
+        look = self.look(query, request)
+        if isinstance(look, Bypass):
+            started = self._started("bypass", query, request, responder, then)
+            self.counts.bypassed[look] += started
+            return started
+        entry = self._memory.get(look.key, self._wall())
+        if entry is None or not look.takes(entry, self._wall()):
+            return self._lead_now(look, query, request, responder, then)
+        self._hit(Level.MEMORY, entry, query, responder)
+        then(None)
+        return True
+
+    def _lead_now(self, look: _Look, query: Query, request: Request, responder: Responder, then: Then) -> bool:
+        """Ask a replica for all that wait for this answer, unless Redis or another query is to be waited for."""
+        if self._redis is not None or look.ask.max_age < 0 or not self._flights.lead(look.key):
+            return False
+        query.tap = recorder = Recorder()
+        if self._started("miss", query, request, responder, partial(self._landed, look, query, recorder, then)):
+            self.counts.misses += 1
+            return True
+        query.tap = None
+        self._flights.land(look.key, None)
+        return False
+
+    def _started(self, told: str, query: Query, request: Request, responder: Responder, then: Then) -> bool:
+        query.told.append((names.HEADER_CACHE, told))
+        started = self._relay.start(query, request, responder, then)
+        if not started:
+            query.told.pop()
+        return started
+
+    def _landed(self, look: _Look, query: Query, recorder: Recorder, then: Then, error: Exception | None) -> None:
+        """Keep an answer that was asked for before, and hand it to those that wait for it."""
+        waiting = self._flights.waiting(look.key)
+        again = self._sightings.again(look.key)
+        entry = self._entry_of(look, query, recorder) if again or waiting else None
+        if entry is not None:
+            self._keep(look, entry)
+        if waiting and entry is None and _may_differ(look, recorder):
+            self._flights.fail(look.key)
+        else:
+            self._flights.land(look.key, entry)
+        then(error)
+
     async def carry(self, query: Query, request: Request, responder: Responder) -> None:
         """Answer from the cache or let the query pass; raises what the relay raises."""
         if self._settings is None or request.path != names.PATH_CHAT:
-            await self._carry(query, request, responder)
+            await self._relay.carry(query, request, responder)
             return
         look = self.look(query, request)
         if isinstance(look, Bypass):
             self.counts.bypassed[look] += 1
             query.told.append((names.HEADER_CACHE, "bypass"))
-            await self._carry(query, request, responder)
+            await self._relay.carry(query, request, responder)
             return
         entry = self._memory.get(look.key, self._wall())
         if entry is not None and look.takes(entry, self._wall()):
-            await self._hit(Level.MEMORY, entry, query, responder)
+            self._hit(Level.MEMORY, entry, query, responder)
         else:
             await self._missed(look, query, request, responder)
 
     def look(self, query: Query, request: Request) -> _Look | Bypass:
         """Return under which key the answer is, or why there is none."""
-        headers = request.headers
-        opt_in = (headers.get(names.HEADER_CACHE) or "").strip().lower() == _ALLOW
-        ask = ask_of(request.body, headers.all("cache-control"), opt_in=opt_in)
+        ask = ask_of(request.body, query.cache_control, opt_in=query.cache_opt_in)
         if isinstance(ask, Bypass):
             return ask
         pool = query.pool
@@ -158,7 +203,7 @@ class AnswerCache:
             return
         turn = await self._flights.join(look.key, _patience(query))
         if isinstance(turn, Entry) and look.takes(turn, self._wall()):
-            await self._hit(Level.SHARED, turn, query, responder)
+            self._hit(Level.SHARED, turn, query, responder)
         elif turn is Turn.LEAD:
             await self._lead(look, query, request, responder, again=again)
         else:
@@ -171,8 +216,8 @@ class AnswerCache:
         try:
             entry = await self._from_redis(look)
             if entry is None:
-                recorder = Recorder(responder)
-                await self._ask_replica(query, request, recorder)
+                query.tap = recorder = Recorder()
+                await self._ask_replica(query, request, responder)
                 entry = self._entry_of(look, query, recorder)
                 failed = entry is None and _may_differ(look, recorder)
                 if entry is not None and (again or self._flights.waiting(look.key)):
@@ -184,11 +229,11 @@ class AnswerCache:
                 self._flights.fail(look.key)
             else:
                 self._flights.land(look.key, entry)
-        await self._hit(Level.REDIS, entry, query, responder)
+        self._hit(Level.REDIS, entry, query, responder)
 
     async def _refresh(self, look: _Look, query: Query, request: Request, responder: Responder, *, keep: bool) -> None:
-        recorder = Recorder(responder)
-        await self._ask_replica(query, request, recorder)
+        query.tap = recorder = Recorder()
+        await self._ask_replica(query, request, responder)
         entry = self._entry_of(look, query, recorder)
         if entry is not None and keep:
             self._keep(look, entry)
@@ -205,7 +250,7 @@ class AnswerCache:
     async def _ask_replica(self, query: Query, request: Request, responder: Responder) -> None:
         self.counts.misses += 1
         query.told.append((names.HEADER_CACHE, "miss"))
-        await self._carry(query, request, responder)
+        await self._relay.carry(query, request, responder)
 
     def _entry_of(self, look: _Look, query: Query, recorder: Recorder) -> Entry | None:
         """Return the answer as it may be kept; None for one that may not."""
@@ -227,20 +272,21 @@ class AnswerCache:
         if self._redis is not None:
             self._redis.put(look.key, look.revision, entry, self._settings.time_to_live_seconds)
 
-    async def _hit(self, level: Level, entry: Entry, query: Query, responder: Responder) -> None:
+    def _hit(self, level: Level, entry: Entry, query: Query, responder: Responder) -> None:
         self.counts.hits[level] += 1
         self.counts.saved_tokens += entry.tokens
         self._metrics.routed(query.query_class, query.chosen_by)
-        self._metrics.count(query.pool.name, query.query_class, str(_OK))
-        ours = told_to_client(query.trace, query.pool.name, query.query_class, query.reason)
-        age = str(int(entry.age(self._wall())))
-        headers: list[Pair] = [*entry.headers, *ours, *query.told, (names.HEADER_CACHE, "hit"), ("age", age)]
+        query.code = str(_OK)
+        self._metrics.count(query.pool.name, query.query_class, query.code)
+        query.told += [(names.HEADER_CACHE, "hit"), ("age", str(int(entry.age(self._wall()))))]
+        ours = told_to_client(query.trace, query.pool.name, query.query_class, query.reason, query.told)
+        lines = encode_pairs(entry.headers) + ours
         if entry.stream:
-            responder.start(_OK, headers)
-            await responder.write(entry.body)
-            await responder.end()
+            responder.start_lines(_OK, lines, sized=False)
+            responder.write_now(entry.body)
+            responder.end_now()
         else:
-            await responder.send(_OK, headers, entry.body)
+            responder.send_lines(_OK, lines, entry.body)
 
 
 def _target(url: str) -> Target | None:

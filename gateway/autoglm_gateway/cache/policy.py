@@ -4,11 +4,13 @@ Nothing is kept that another run could answer differently, unless the client ask
 good answer is ever kept.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 import orjson
+
+from autoglm_gateway.json_body import json_of
 
 MAX_ANSWER_BYTES: Final = 65_536
 MAX_QUERY_BYTES: Final = 65_536
@@ -64,7 +66,7 @@ def ask_of(body: bytes, cache_control: Sequence[str] = (), *, opt_in: bool = Fal
         return Bypass.TOO_LARGE
     if not opt_in and _TEMPERATURE not in body:  # cheap: most sampled queries are not parsed for the cache
         return Bypass.SAMPLED
-    parsed = _object(body)
+    parsed = _object(body, json_of)
     if parsed is None:
         return Bypass.MALFORMED
     return _refused(parsed, opt_in=opt_in) or Ask(parsed, parsed.get("stream") is True, _max_age(wishes))
@@ -122,9 +124,9 @@ def _max_age(wishes: dict[str, str]) -> float:
     return float(seconds) if seconds.isascii() and seconds.isdigit() else _ANY_AGE
 
 
-def _object(text: bytes) -> dict[str, Any] | None:
+def _object(text: bytes, load: Callable[[bytes], object] = orjson.loads) -> dict[str, Any] | None:
     try:
-        parsed = orjson.loads(text)
+        parsed = load(text)
     except orjson.JSONDecodeError:
         return None
     return parsed if isinstance(parsed, dict) else None

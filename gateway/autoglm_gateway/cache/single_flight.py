@@ -31,12 +31,18 @@ class SingleFlight:
         """Return how many wait for an answer."""
         return len(self._waiting.get(key, ()))
 
+    def lead(self, key: bytes) -> bool:
+        """Lead at once, or return False: somebody leads already."""
+        if key in self._waiting:
+            return False
+        self._waiting[key] = deque()
+        return True
+
     async def join(self, key: bytes, patience: float) -> Entry | Turn:
         """Lead, or wait at most so many seconds for the leader's answer; ALONE when it cannot be shared or is late."""
-        line = self._waiting.get(key)
-        if line is None:
-            self._waiting[key] = deque()
+        if self.lead(key):
             return Turn.LEAD
+        line = self._waiting[key]
         future: asyncio.Future[Entry | Turn] = asyncio.get_running_loop().create_future()
         line.append(future)
         try:

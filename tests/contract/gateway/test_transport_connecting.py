@@ -64,7 +64,7 @@ def test_a_loop_that_was_held_up_longer_than_the_limit_has_its_connection(
 async def test_a_held_up_pool_blames_no_upstream(port: int) -> None:
     pool = UpstreamPool(connect_seconds=0.2)
     hold_up(0.5)
-    connection = await pool._connect((HOST, port))
+    connection = await pool.connect((HOST, port))
     assert not connection.closed
     connection.abort()
     await pool.close()

@@ -1,6 +1,7 @@
 import pytest
 
 from autoglm_gateway.files import endpoints_in, parse_endpoints
+from autoglm_gateway.head import head_of, identity_of
 from autoglm_gateway.inference import ModelPath, asked_of, parse_model_path
 from autoglm_gateway.openai import parse_chat, parse_completion, parse_embedding
 from autoglm_gateway.passing import passed_back, passed_on, trace_of
@@ -123,11 +124,14 @@ def test_only_public_headers_reach_the_client() -> None:
         (b"x-autoglm-revision", b"7f2a"),
         (b"x-autoglm-simulated", b"1"),
     ]
-    assert [name for name, _ in passed_back(Headers(pairs))] == [
-        "content-type",
-        "x-autoglm-revision",
-        "x-autoglm-simulated",
-    ]
+    expected = b"content-type: text/plain\r\nx-autoglm-revision: 7f2a\r\nx-autoglm-simulated: 1\r\n"
+    assert passed_back(Headers(pairs)) == expected
+
+
+def test_a_header_that_a_replica_names_for_its_connection_stays_there() -> None:
+    pairs = [(b"connection", b"close, X-Hop"), (b"x-hop", b"1"), (b"x-hopper", b"2")]
+    assert passed_back(Headers(pairs)) == b"x-hopper: 2\r\n"
+    assert passed_back(Headers(pairs[1:])) == b"x-hop: 1\r\nx-hopper: 2\r\n"
 
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -144,9 +148,18 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 )
 def test_well_formed_identities_are_kept(request_id: str, traceparent: str, kept: tuple[bool, bool]) -> None:
     sent = Headers([(b"x-request-id", request_id.encode()), (b"traceparent", traceparent.encode())])
-    trace = trace_of(sent)
+    trace = trace_of(*identity_of(sent))
     assert (trace.request_id == request_id, trace.traceparent == traceparent) == kept
-    assert trace_of(Headers([(b"traceparent", trace.traceparent.encode())])).traceparent == trace.traceparent
+    made = Headers([(b"traceparent", trace.traceparent.encode()), (b"x-request-id", trace.request_id.encode())])
+    assert identity_of(made) == (trace.request_id, trace.traceparent)
+
+
+def test_the_head_of_a_request_is_read_once_for_all_that_share_it() -> None:
+    headers = Headers(PASSING)
+    head = head_of(headers, "X-Level")
+    assert (head.override, head.tier, head.passed_on) == ("Complex", "Urgent", b"accept: */*\r\n")
+    assert head_of(headers, "X-Level") is head
+    assert head_of(headers, "X-Other").override is None, "another configuration reads it anew"
 
 
 def test_an_error_event_ends_the_half_sent_one() -> None:
