@@ -2,8 +2,8 @@
 
     PYTHONPATH=pitfalls:tests python benchmarks/node/drain.py [--queries N] [--out FILE]
 
-Keep-alive callers and readers of streams ask without pause; while they do, the worker gets SIGTERM. A query counts as
-lost when its connection broke, its stream was not complete or its answer was an error other than "ask another
+Keep-alive callers, readers of streams and callers by gRPC ask without pause; while they do, the worker gets SIGTERM. A
+query counts as lost when its connection broke, its stream was not complete or its answer was an error other than "ask another
 replica". Workers are started and drained until so many queries were accepted by each side.
 """
 
@@ -19,35 +19,43 @@ from dataclasses import asdict
 from pathlib import Path
 
 from autoglm_pitfalls.drain_load import Load, Outcome, Target
+from autoglm_pitfalls.grpc_load import GrpcTarget
 from autoglm_pitfalls.models import echo, stream
 from autoglm_pitfalls.nodes import node
 from autoglm_pitfalls.raw import raw_triton
 
-CALLERS, STREAMERS = 12, 4
-SECONDS_BEFORE = 6.0
+CALLERS, STREAMERS, BY_GRPC = 10, 4, 4
+SECONDS_BEFORE = 12.0
 EXIT_SECONDS = 5
 PIECES = 20
 
 
 def ours(directory: Path) -> Outcome:
     """Drain one node runtime under load."""
-    with node(directory, concurrency=CALLERS + STREAMERS) as worker:
-        load = Load(Target.node(worker.url), CALLERS, STREAMERS)
+    with node(directory, concurrency=CALLERS + STREAMERS + BY_GRPC) as worker:
+        load = Load(Target.node(worker.url), CALLERS, STREAMERS, (GrpcTarget.node(worker.grpc), BY_GRPC))
         time.sleep(SECONDS_BEFORE)
         worker.process.send_signal(signal.SIGTERM)
         worker.wait_exit()
-        return load.finish()
+        return _finished(load)
 
 
 def plain(directory: Path) -> Outcome:
     """Stop one plain Triton under the same load."""
     models = [echo("m", 0.02), stream("s", PIECES, 0.005)]
     with raw_triton(directory, models, f"--exit-timeout-secs={EXIT_SECONDS}") as server:
-        load = Load(Target.triton(server.url, PIECES), CALLERS, STREAMERS)
+        load = Load(Target.triton(server.url, PIECES), CALLERS, STREAMERS, (GrpcTarget.triton(server.grpc), BY_GRPC))
         time.sleep(SECONDS_BEFORE)
         server.process.send_signal(signal.SIGTERM)
         server.process.wait(60)
-        return load.finish()
+        return _finished(load)
+
+
+def _finished(load: Load) -> Outcome:
+    outcome = load.finish()
+    for ending in sorted(set(load.endings)):
+        print(f"  lost by gRPC: {ending}", flush=True)
+    return outcome
 
 
 def until(side: Callable[[Path], Outcome], queries: int) -> tuple[int, Outcome]:

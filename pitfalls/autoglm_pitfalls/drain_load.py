@@ -1,4 +1,7 @@
-"""Clients of a server that goes away: keep-alive callers and readers of streams, each asking until sent elsewhere."""
+"""Clients of a server that goes away: keep-alive callers, readers of streams and, where wanted, callers by gRPC.
+
+Each asks until it is sent elsewhere.
+"""
 
 import threading
 from collections.abc import Callable
@@ -9,6 +12,7 @@ from typing import Any, Final
 import httpx
 
 from autoglm_api import names
+from autoglm_pitfalls.grpc_load import GrpcCaller, GrpcTarget
 from autoglm_pitfalls.nodes import chat
 from autoglm_pitfalls.raw import body
 
@@ -52,6 +56,7 @@ class Outcome:
     sent_elsewhere: int = 0
     lost: int = 0
     streams: int = 0
+    grpc: int = 0
 
     def add(self, other: "Outcome") -> None:
         """Add another's counts."""
@@ -62,16 +67,24 @@ class Outcome:
 class Load:
     """Running clients; `finish` stops those that were not sent elsewhere and counts."""
 
-    def __init__(self, target: Target, callers: int, streamers: int) -> None:
-        """Start so many callers and readers of streams."""
+    def __init__(
+        self, target: Target, callers: int, streamers: int, grpc: tuple[GrpcTarget, int] | None = None
+    ) -> None:
+        """Start so many callers and readers of streams, and callers by gRPC of a target of their own."""
         self._target = target
         self._over = threading.Event()
-        self._pool = ThreadPoolExecutor(callers + streamers)
+        self.endings: list[str] = []
+        """How calls by gRPC were lost."""
+        targets = [grpc[0]] * grpc[1] if grpc is not None else []
+        self._pool = ThreadPoolExecutor(callers + streamers + len(targets))
         self._counts: list[Outcome] = []
         self._tasks: list[Future[None]] = []
         for ask in [self._call] * callers + [self._read] * streamers:
             self._counts.append(Outcome())
             self._tasks.append(self._pool.submit(self._client, ask, self._counts[-1]))
+        for each in targets:
+            self._counts.append(Outcome())
+            self._tasks.append(self._pool.submit(self._grpc_client, each, self._counts[-1]))
 
     @property
     def answered(self) -> int:
@@ -98,6 +111,23 @@ class Load:
                     return  # nothing was sent: not accepted, not lost
                 except httpx.TransportError:
                     count.lost += 1
+
+    def _grpc_client(self, target: GrpcTarget, count: Outcome) -> None:
+        caller = GrpcCaller(target)
+        try:
+            while not self._over.is_set():
+                ending = caller.ask()
+                if ending == "elsewhere":
+                    count.sent_elsewhere += 1
+                    return
+                if ending == "answered":
+                    count.answered += 1
+                    count.grpc += 1
+                else:
+                    count.lost += 1
+                    self.endings.append(ending)
+        finally:
+            caller.close()
 
     def _call(self, client: httpx.Client, count: Outcome) -> bool:
         answer = client.post(f"{self._target.url}{self._target.path}", json=self._target.payload)

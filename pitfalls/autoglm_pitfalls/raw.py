@@ -26,6 +26,7 @@ class RawTriton:
         self.process = process
         self.directory = directory
         self.url = f"http://127.0.0.1:{ports[0]}"
+        self.grpc = f"127.0.0.1:{ports[1]}"
         self.metrics_url = f"http://127.0.0.1:{ports[2]}/metrics"
         self._region = region
         self._http = httpx.Client(limits=httpx.Limits(max_connections=None))

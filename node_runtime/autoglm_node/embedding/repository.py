@@ -58,8 +58,9 @@ def link_plan(version: Path, spec: EngineSpec) -> None:
 def buckets_of(spec: EngineSpec) -> list[Bucket]:
     """Return the buckets that the model's longest text can fall into, ascending; the last one ends there."""
     ascending = sorted(spec.batching.buckets, key=lambda bucket: bucket.max_tokens)
-    below = [bucket for bucket in ascending if bucket.max_tokens < spec.max_sequence_tokens]
-    last = ascending[min(len(below), len(ascending) - 1)]
+    # The longest bucket also takes what is longer.
+    below = [bucket for bucket in ascending[:-1] if bucket.max_tokens < spec.max_sequence_tokens]
+    last = ascending[len(below)]
     return [*below, last.model_copy(update={"max_tokens": spec.max_sequence_tokens})]
 
 

@@ -153,7 +153,7 @@ def test_refused_prompts_name_the_field(client: openai.OpenAI, changes: dict[str
 
 
 def test_a_model_that_writes_text_makes_no_embeddings(client: openai.OpenAI) -> None:
-    with pytest.raises(openai.BadRequestError, match="no embedding models"):
+    with pytest.raises(openai.BadRequestError, match="writes text; ask an Embedding model for vectors"):
         client.embeddings.create(model="glm-test", input="the kettle")
 
 
