@@ -179,6 +179,8 @@ METRIC_ENGINE_CACHE_LIMIT: Final = "autoglm_engine_cache_limit_tokens"  # [model
 METRIC_ENGINE_PROMPT_TOKENS: Final = "autoglm_engine_prompt_tokens"  # [model] gauge: read since the start
 METRIC_ENGINE_PADDING_TOKENS: Final = "autoglm_engine_padding_tokens"  # [model] gauge: read beside them to fill rows
 METRIC_ENGINE_STEP_TOKENS: Final = "autoglm_engine_step_tokens"  # [model] gauge: most prompt tokens of a step now
+METRIC_ENGINE_BUCKET_LIMIT: Final = "autoglm_engine_bucket_limit"  # [model, max_tokens] gauge: most at once now
+METRIC_ENGINE_QUEUE_DELAY: Final = "autoglm_engine_queue_delay_seconds"  # [model] gauge: wait for company now
 METRIC_ENGINE_RECLAIMS: Final = "autoglm_engine_memory_reclaims"  # [model] gauge: times memory was given back
 METRIC_ENGINE_RECLAIMED: Final = "autoglm_engine_reclaimed_bytes"  # [model] gauge: in all, since the engine started
 # --- Metrics: operator -------------------------------------------------------------------------------

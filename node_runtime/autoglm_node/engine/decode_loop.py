@@ -83,6 +83,19 @@ class DecodeLoop:
         """Whether a step would do nothing, whenever it came."""
         return not (self._waiting or self.running)
 
+    def by_bucket(self) -> list[int]:
+        """Return how many sequences of each bucket hold a slot."""
+        counted = [0] * len(self.batching.buckets)
+        for held in self._running:
+            counted[held.bucket] += 1
+        if self._chunked is not None:
+            counted[self._chunked.bucket] += 1
+        return counted
+
+    def oldest_wait(self, now: float) -> float:
+        """Return for how many seconds the oldest sequence without a slot has waited; 0 when there is none."""
+        return now - self._waiting[0][1] if self._waiting else 0.0
+
     def submit(self, sequence: Sequence, now: float = 0.0) -> None:
         """Queue a sequence that arrives at `now` (seconds of any clock that `step` shares).
 
@@ -153,13 +166,8 @@ class DecodeLoop:
         return full or now - self._waiting[0][1] >= self.batching.queue_delay_seconds
 
     def _in_work(self) -> InWork:
-        by_bucket = [0] * len(self.batching.buckets)
-        for held in self._running:
-            by_bucket[held.bucket] += 1
-        if self._chunked is not None:
-            by_bucket[self._chunked.bucket] += 1
         remaining = self._chunked.remaining if self._chunked else 0
-        return InWork(by_bucket, self._slots - self.running, remaining)
+        return InWork(self.by_bucket(), self._slots - self.running, remaining)
 
     def _forget(self, decided: Plan) -> None:
         """Take the prompts that are read now out of the queue."""

@@ -13,22 +13,21 @@ import os
 import queue
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from autoglm_api import names
 from autoglm_api.spec import Backend, Batching, Precision
 from autoglm_node.chat import CHAT_FILE, ChatFormat
-from autoglm_node.engine.adaptive import StepTokens
 from autoglm_node.engine.artifact import Runs, load_model
 from autoglm_node.engine.decode_loop import DecodeLoop
+from autoglm_node.engine.gauges import Gauges
 from autoglm_node.engine.packing import PARAMETER_BATCHING, batching_for
 from autoglm_node.engine.reclaim import PARAMETER_FILE, PARAMETER_INTERVAL, Reclaimer, reclaim
 from autoglm_node.engine.sequence import FinishReason, Sequence, TokenEvent, TooLongError
+from autoglm_node.engine.stepping import Stepper, adaptive_for
 from autoglm_node.engine.triton_tensor import tensor
 from autoglm_node.sampling import Sampling
 
@@ -47,9 +46,6 @@ _log = logging.getLogger(__name__)
 
 
 _FINAL: Final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
-
-# Triton forgets the values of a family that Python has collected; a stub process holds one model for its life.
-_FAMILIES: Final[dict[str, Any]] = {}
 
 
 class _Query:
@@ -116,10 +112,9 @@ class TritonPythonModel:
         slots, room = (int(_parameter(parameters, name)) for name in ("slots", "max_sequence_tokens"))
         model = load_model(directory, slots=slots, max_sequence_tokens=room, runs=_runs(parameters))
         batching = Batching.model_validate_json(_parameter(parameters, PARAMETER_BATCHING))
-        self._loop = DecodeLoop(model, slots, room, batching_for(batching))
-        pause = batching.target_pause_milliseconds / 1000
-        self._step_tokens = StepTokens(batching.max_step_tokens, pause) if batching.adaptive else None
-        self._cache_limit = slots * room
+        bounds = batching_for(batching)
+        self._loop = DecodeLoop(model, slots, room, bounds)
+        self._stepper = Stepper(self._loop, adaptive_for(batching, bounds), time.monotonic)
         self._vocabulary = model.vocabulary
         self._stop_ids = frozenset(ChatFormat.model_validate_json((directory / CHAT_FILE).read_bytes()).stop_ids)
         self._queries: dict[int, _Query] = {}
@@ -127,7 +122,7 @@ class TritonPythonModel:
         self._stopping = threading.Event()
         self._numbers = 0
         self._asked_at = time.monotonic()
-        self._gauges = _gauges(args["model_name"])
+        self._gauges = Gauges(args["model_name"], bounds.buckets, slots * room)
         self._reclaimer = _reclaimer(parameters)
         self._reclaims = self._reclaimed_bytes = 0
         self._thread = threading.Thread(target=self._run, name="decode-loop", daemon=True)
@@ -149,10 +144,10 @@ class TritonPythonModel:
             while not self._stopping.is_set():
                 self._receive()
                 self._drop_abandoned()
-                for event in self._step(time.monotonic()):
+                for event in self._stepper.step():
                     self._deliver(event)
                 self._reclaim_memory()
-                self._publish()
+                self._gauges.publish(self._loop, self._reclaims, self._reclaimed_bytes)
         except Exception as error:  # noqa: BLE001 - whatever it was, see below
             # A dead loop would leave its queries hanging while Triton calls the model ready. Tell
             # the clients, then end the process: Triton fails what follows and the runtime reloads.
@@ -160,17 +155,6 @@ class TritonPythonModel:
             for query in self._queries.values():
                 query.refuse(f"the engine failed: {error}")
             os._exit(1)
-
-    def _step(self, now: float) -> list[TokenEvent]:
-        """Do one step of the loop with as many prompt tokens as are right now."""
-        if self._step_tokens is None:
-            return self._loop.step(now)
-        budget = self._step_tokens.choose(self._loop.replying)
-        self._loop.batching = replace(self._loop.batching, token_budget=budget)
-        before = self._loop.counts.padded_tokens
-        events = self._loop.step(now)
-        self._step_tokens.learn(self._loop.counts.padded_tokens - before, time.monotonic() - now)
-        return events
 
     def _receive(self) -> None:
         """Take in what arrived; wait a little if there is nothing else to do."""
@@ -189,7 +173,7 @@ class TritonPythonModel:
             query.refuse(f"input_ids must be between 0 and {self._vocabulary - 1}")
             return
         try:
-            self._loop.submit(query.sequence, time.monotonic())
+            self._stepper.submit(query.sequence)
         except TooLongError as error:
             query.refuse(str(error))
         else:
@@ -212,21 +196,6 @@ class TritonPythonModel:
         if self._reclaimer.due(time.monotonic(), idle=self._loop.idle):
             self._reclaims += 1
             self._reclaimed_bytes += reclaim()
-
-    def _publish(self) -> None:
-        counts = self._loop.counts
-        for name, value in (
-            (names.METRIC_ENGINE_RUNNING, self._loop.running),
-            (names.METRIC_ENGINE_WAITING, self._loop.waiting),
-            (names.METRIC_ENGINE_CACHED_TOKENS, self._loop.cached_tokens),
-            (names.METRIC_ENGINE_CACHE_LIMIT, self._cache_limit),
-            (names.METRIC_ENGINE_PROMPT_TOKENS, counts.prompt_tokens),
-            (names.METRIC_ENGINE_PADDING_TOKENS, counts.padded_tokens - counts.prompt_tokens),
-            (names.METRIC_ENGINE_STEP_TOKENS, self._loop.batching.token_budget),
-            (names.METRIC_ENGINE_RECLAIMS, self._reclaims),
-            (names.METRIC_ENGINE_RECLAIMED, self._reclaimed_bytes),
-        ):
-            self._gauges[name].set(value)
 
 
 def _parameter(parameters: dict[str, dict[str, str]], name: str) -> str:
@@ -267,21 +236,3 @@ def _sequence(number: int, request: Any, stop_ids: frozenset[int]) -> Sequence:
         stop_ids=stop_ids,
         top_logprobs=max(0, int(value("top_logprobs", 0))),
     )
-
-
-def _gauges(model: str) -> dict[str, Any]:
-    """Gauges that Triton merges into its own metrics page."""
-    described = {
-        names.METRIC_ENGINE_RUNNING: "Sequences that hold a slot",
-        names.METRIC_ENGINE_WAITING: "Sequences without a slot",
-        names.METRIC_ENGINE_CACHED_TOKENS: "Tokens whose keys and values are held",
-        names.METRIC_ENGINE_CACHE_LIMIT: "Tokens for which there is room",
-        names.METRIC_ENGINE_PROMPT_TOKENS: "Prompt tokens read since the engine started",
-        names.METRIC_ENGINE_PADDING_TOKENS: "Tokens of padding read beside them",
-        names.METRIC_ENGINE_STEP_TOKENS: "Most prompt tokens that a step reads now",
-        names.METRIC_ENGINE_RECLAIMS: "Times that unused memory was given back",
-        names.METRIC_ENGINE_RECLAIMED: "Bytes given back since the engine started",
-    }
-    for name, text in described.items():
-        _FAMILIES[name] = pb_utils.MetricFamily(name=name, description=text, kind=pb_utils.MetricFamily.GAUGE)
-    return {name: family.Metric(labels={"model": model}) for name, family in _FAMILIES.items()}

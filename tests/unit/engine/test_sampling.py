@@ -17,11 +17,14 @@ def test_scores_of_a_step_are_those_of_each_row_alone() -> None:
     for row, logprobs in enumerate(rows):
         assert step.logprobs(row) == pytest.approx(logprobs, abs=1e-5)
         token, logprob = step.likeliest(row)
-        assert (token, logprob) == (int(logprobs.argmax()), pytest.approx(float(logprobs.max()), abs=1e-5))
+        assert token == int(logprobs.argmax())
+        assert logprob == pytest.approx(float(logprobs.max()), abs=1e-5)
 
 
 def test_scores_that_would_overflow_are_drawn_from_like_others() -> None:
-    assert StepScores(np.array([[1000.0, 1001.0]], np.float32)).likeliest(0) == (1, pytest.approx(-0.31326, abs=1e-4))
+    token, logprob = StepScores(np.array([[1000.0, 1001.0]], np.float32)).likeliest(0)
+    assert token == 1
+    assert logprob == pytest.approx(-0.31326, abs=1e-4)
 
 
 @pytest.mark.parametrize(
