@@ -10,6 +10,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from threading import Event, Thread
 from typing import Any, Final
 
@@ -130,7 +131,7 @@ def fields_of(query: Query) -> dict[str, Any]:
         # A stream that broke had begun with 200.
         "status": int(query.code) if query.code.isdigit() else 200,
         "error": query.error,
-        "tenant": names.short_hash(wish.tenant) if wish.tenant else None,
+        "tenant": _hashed(wish.tenant) if wish.tenant else None,
         "class": query.query_class,
         "pool": query.pool.name,
         "replica": None if query.replica is None else "{}:{}".format(*query.replica),
@@ -142,6 +143,11 @@ def fields_of(query: Query) -> dict[str, Any]:
         "queue_ms": _milliseconds(query.waited),
         "first_byte_ms": _milliseconds(query.first_byte),
     }
+
+
+@lru_cache(maxsize=1024)
+def _hashed(tenant: str) -> str:
+    return names.short_hash(tenant)
 
 
 def _outcome(query: Query) -> str:
