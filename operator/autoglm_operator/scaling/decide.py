@@ -36,7 +36,7 @@ from autoglm_api.status import Reason
 from autoglm_operator.scaling import forecast
 from autoglm_operator.scaling.behavior import Bounds, Normalized, normalize
 from autoglm_operator.scaling.capacity import capacity
-from autoglm_operator.scaling.demand import GROW_SHARE, backlog, size_for
+from autoglm_operator.scaling.demand import GROW_SHARE, backlog, size_for, with_backlog
 from autoglm_operator.scaling.history import History, newest, newest_change
 from autoglm_operator.scaling.model import PoolDecision, PoolSnapshot
 from autoglm_operator.scaling.observation import Observation, observe
@@ -152,9 +152,8 @@ def _burst(seen: Observation, pool: Pool) -> Burst | None:
     if pool.capacity is None or not isinstance(short, Fresh):
         return None
     waiting = backlog(replace(load, offered_tokens=short), pool.supply, pool.capacity.milli)
-    milli = short.milli + waiting
-    size = size_for(milli, pool.capacity.milli, GROW_SHARE)
-    return Burst(milli / pool.capacity.milli, size, waits=waiting > 0)
+    size = size_for(with_backlog(short.milli, waiting), pool.capacity.milli, GROW_SHARE)
+    return Burst((short.milli + waiting) / pool.capacity.milli, size, waits=waiting > 0)
 
 
 def _forecast(scaling: Scaling, state: PoolState, pool: Pool) -> int | None:

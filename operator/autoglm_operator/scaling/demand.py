@@ -1,12 +1,14 @@
 """How many tokens/s a pool must carry one start-up time from now, with a margin that its own past has earned.
 
 The rate that arrives now stands for the rate then (persistence: on real traffic it beats seasons and trends), plus how
-much the rate has lately risen within one start-up time, plus what waits and will still wait then, spread over a while.
+much the rate has lately risen within one start-up time; or what waits and will still wait then, spread over a while, if
+that is more. A height that the rate has reached twice within HEIGHT_MEMORY, having fallen well below it in between, is
+expected again, so the pool does not shrink below it.
 All figures are thousandths of tokens/s, or of tokens.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
@@ -18,19 +20,20 @@ GROW_SHARE: Final = 0.85
 """A pool that grows is sized to use this share of its capacity."""
 SHRINK_SHARE: Final = 0.80
 """A pool shrinks only to a size that would use at most this share, without any margin."""
-DRAIN_SECONDS: Final = 60.0
-"""What will still wait when new replicas are ready is to be worked off within this time."""
-MEMORY: Final = timedelta(seconds=1200)
+DRAIN_SECONDS: Final = 75.0
+"""What will still wait when new replicas are ready is to be worked off within this time..."""
+DRAIN_SHARE: Final = 0.94
+"""...by a pool that uses this share of its capacity meanwhile."""
+HEIGHT_MEMORY: Final = timedelta(seconds=2400)
+RISE_MEMORY: Final = timedelta(seconds=1200)
 SPACING: Final = timedelta(seconds=15)
-RISE_RANK: Final = 0.85
+RISE_RANK: Final = 0.95
 """This share of the rises of the past lies within the margin."""
 SIMILAR: Final = 1.35
 """A rise counts in full while the rate is at most this many times what it was when that rise began."""
-RARE_RANK: Final = 1.0
-"""The same for the margin of a pool that would shrink."""
+SWING: Final = 1.6
+"""A height is left when the rate falls below it by this factor, and a new one begins when it rises by as much."""
 DEVIATIONS: Final = 3.5
-RARE_DEVIATIONS: Final = 4.0
-"""The same for a pool that would shrink, both..."""
 """So many standard deviations of the short rate around the long one are to be carried..."""
 ABSORBED: Final = 1.1
 """...by a pool that works this much faster than it is planned to: at full use instead of GROW_SHARE, and with a queue
@@ -61,7 +64,7 @@ class Level(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DemandState:
-    """The rates of the last MEMORY, SPACING apart: at most 81."""
+    """The rates of the last HEIGHT_MEMORY, SPACING apart: at most 161."""
 
     levels: tuple[Level, ...] = ()
     shorts: tuple[int, int] = (0, 0)
@@ -89,8 +92,8 @@ class Need(NamedTuple):
 
     @property
     def milli(self) -> int:
-        """All of it."""
-        return self.level + self.margin + self.backlog
+        """All of it, for a pool that is sized by GROW_SHARE."""
+        return max(self.level + self.margin, with_backlog(self.level, self.backlog))
 
 
 class Supply(NamedTuple):
@@ -110,7 +113,7 @@ def remembered(state: DemandState, load: Load, now: datetime) -> DemandState:
     total, number = state.shorts[0] + latest, state.shorts[1] + 1
     if levels and now - levels[-1].at < SPACING:
         return DemandState(levels, (total, number))
-    kept = tuple(level for level in levels if level.at >= now - MEMORY)
+    kept = tuple(level for level in levels if level.at >= now - HEIGHT_MEMORY)
     return DemandState((*kept, Level(now, offered.milli, total // number)))
 
 
@@ -119,8 +122,18 @@ def need(load: Load, state: DemandState, supply: Supply, capacity_milli: int) ->
     if isinstance(load.offered_tokens, NoData):
         return None
     level = load.offered_tokens.milli
-    margin, caution = _margins(level, state.levels, supply.startup_seconds)
+    margin = _margin(level, state.levels, supply.startup_seconds)
+    caution = max(margin, recurring_height(state.levels) - level)
     return Need(level, margin, backlog(load, supply, capacity_milli), caution)
+
+
+def with_backlog(rate: int, backlog_rate: int) -> int:
+    """Return a rate with what waits, as a rate that GROW_SHARE is applied to: at least the rate itself.
+
+    >>> with_backlog(1000, 0), with_backlog(1000, 880)
+    (1000, 1700)
+    """
+    return max(rate, int((rate + backlog_rate) * GROW_SHARE / DRAIN_SHARE))
 
 
 def backlog(load: Load, supply: Supply, capacity_milli: int) -> int:
@@ -168,34 +181,59 @@ def _left(age: timedelta) -> float:
     return float(0.5 ** max(0.0, (age - LONE_FULL) / LONE_HALF_LIFE))
 
 
-def _margins(level: int, levels: Sequence[Level], startup_seconds: float) -> tuple[int, int]:
-    """Return what may come on top of a level, and the same with more caution.
+def recurring_height(levels: Sequence[Level]) -> int:
+    """Return the rate that is reached again and again: the second highest of the heights, 0 when there is only one."""
+    first, second = 0, 0
+    for height in _heights(levels):
+        first, second = max(first, height), max(second, min(first, height))
+    return second
+
+
+def _heights(levels: Sequence[Level]) -> Iterator[int]:
+    """Yield the tops between which the rate has swung by SWING; one that has just begun is none yet."""
+    top, low = 0, None
+    for level in levels:
+        rate = max(level.milli, int(level.short / ABSORBED))
+        if low is None:
+            top = max(top, rate)
+            if rate * SWING < top:
+                yield top
+                low = rate
+        elif rate > low * SWING:
+            top, low = rate, None
+        else:
+            low = min(low, rate)
+    if low is None:
+        yield top
+
+
+def _margin(level: int, levels: Sequence[Level], startup_seconds: float) -> int:
+    """Return what may come on top of a level.
 
     It is the usual rise while a replica starts, or the usual burst, whichever is more. What the rate has risen far
     beyond where a rise began is taken off it: a rise to the level of today is no reason to expect another.
     """
-    bursts, many = _bursts(level, levels)
+    bursts = _bursts(level, levels)
+    recent = [one for one in levels if one.at >= levels[-1].at - RISE_MEMORY]
     horizon = timedelta(seconds=startup_seconds)
-    counting = earned(_rises(level, levels, horizon), horizon + APART)
+    counting = earned(_rises(level, recent, horizon), horizon + APART)
     rises = sorted(
-        milli - max(0, level - int(SIMILAR * begin.milli)) for begin, milli in zip(levels, counting, strict=False)
+        milli - max(0, level - int(SIMILAR * begin.milli)) for begin, milli in zip(recent, counting, strict=False)
     )
     if len(rises) < ENOUGH:
-        unknown = int(UNKNOWN_SHARE * level)
-        return max(unknown, bursts), max(2 * unknown, many)
-    usual, rare = (rises[math.ceil(rank * len(rises)) - 1] for rank in (RISE_RANK, RARE_RANK))
-    return max(0, usual, bursts), max(0, rare, many)
+        return max(int(UNKNOWN_SHARE * level), bursts)
+    return max(0, rises[math.ceil(RISE_RANK * len(rises)) - 1], bursts)
 
 
-def _bursts(level: int, levels: Sequence[Level]) -> tuple[int, int]:
-    """Return what may come on top of a level within less than the long window, and the same with more caution."""
+def _bursts(level: int, levels: Sequence[Level]) -> int:
+    """Return what may come on top of a level within less than the long window: never beyond the highest burst yet."""
     if len(levels) < ENOUGH:
-        return 0, 0
+        return 0
     above = [Rise(one.at, int(max(0, one.short - one.milli) * _scale(level, one.milli))) for one in levels]
     # Above only: what is below after a lone burst is its echo. The factor makes it a standard deviation again.
     spread = math.sqrt(2 * sum(milli**2 for milli in earned(above, APART)) / len(levels))
-    usual, rare = (int((level + many * spread) / ABSORBED) - level for many in (DEVIATIONS, RARE_DEVIATIONS))
-    return max(0, usual), max(0, rare)
+    highest = max(one.short for one in levels)
+    return max(0, min(int((level + DEVIATIONS * spread) / ABSORBED), highest) - level)
 
 
 def _rises(now: int, levels: Sequence[Level], horizon: timedelta) -> list[Rise]:

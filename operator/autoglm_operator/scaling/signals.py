@@ -40,7 +40,7 @@ SLOT_SHARE: Final = 0.85
 """Share of its slots that a pool uses, by Concurrency without a target and after it has shrunk."""
 DEFAULT_PERCENT: Final = 80
 _UNKNOWN_SLOTS: Final = 6
-GROW_SLACK: Final = 0.05
+GROW_SLACK: Final = 0.08
 """TokenDemand lets a pool work this much harder than planned before it grows, if nothing waits."""
 SHRINK_SLACK: Final = 0.1
 """TokenDemand shrinks a pool by no less than this share, so that it does not swing about a size."""
@@ -148,7 +148,7 @@ def _carrying(asked: Need, mu: int, current: int) -> int:
     if asked.milli > planned:
         is_little = asked.backlog == 0 and asked.milli <= planned * (1 + GROW_SLACK)
         return current if is_little else size_for(asked.milli, mu, GROW_SHARE)
-    cautious = size_for(asked.milli - asked.margin + asked.caution, mu, GROW_SHARE)
+    cautious = size_for(asked.level + asked.caution, mu, GROW_SHARE)
     shrunk = max(cautious, size_for(asked.level, mu, SHRINK_SHARE))
     return shrunk if shrunk <= current * (1 - SHRINK_SLACK) else current
 

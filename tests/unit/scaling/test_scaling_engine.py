@@ -226,6 +226,6 @@ def test_the_state_stays_bounded() -> None:
     replay = Replay()
     for second in range(600):
         replay.tick(pool(4, tokens(3000 + second % 7 * 100, queued=second % 3 * 9000), became_ready=(30.0,)))
-    assert len(replay.state.demand.levels) <= 81
+    assert len(replay.state.demand.levels) <= 161
     assert len(replay.state.startups) <= 32
     assert len(replay.state.history.recommendations) <= 62
