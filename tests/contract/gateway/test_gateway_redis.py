@@ -7,7 +7,9 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
 from kubernetes.aio import client
 
 from autoglm_api import names
@@ -18,8 +20,10 @@ from autoglm_gateway.cluster import follow_cluster
 from autoglm_gateway.fleet import Fleet
 from autoglm_transport.limits import Limits
 from autoglm_transport.server import HttpServer
+from support.certificates import pair
 from support.config_api import ApiServer
 from support.gateways import GatewayUnderTest, chat_body, config, replica, running_gateway
+from support.prometheus import free_port
 from support.raw_http import HOST, eventually
 from support.redis_server import RedisServer, redis_server
 
@@ -220,6 +224,38 @@ async def test_a_connection_that_is_lost_with_questions_open_fails_them_and_is_m
         assert not store.available
         server.thaw()
         await seen(store, ENTRY, seconds=10)
+
+
+async def test_over_tls_a_certificate_that_is_not_trusted_is_no_redis(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown, other = pair(), pair()
+    files = {"--tls-cert-file": shown.certificate, "--tls-key-file": shown.key, "trusted": shown.certificate}
+    files["foreign"] = other.certificate
+    for name, text in files.items():
+        (tmp_path / name).write_bytes(text)
+    tls_port = free_port()
+    options = [word for name in list(files)[:2] for word in (name, str(tmp_path / name))]
+    options += [
+        "--tls-port",
+        str(tls_port),
+        "--tls-auth-clients",
+        "no",
+        "--tls-ca-cert-file",
+        str(tmp_path / "trusted"),
+    ]
+    async with redis_server(0, *options):
+        for trusted, found in (("foreign", False), ("trusted", True)):
+            monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / trusted))
+            target = target_of(f"rediss://:open-sesame@localhost:{tls_port}/1")
+            store = RedisStore(target, SECRET, "t:", deadline=2.0)
+            store.connect()
+            await eventually(lambda store=store: store.available or store.errors > 0)
+            assert store.available == found
+            if found:
+                store.put(b"k", "r1", ENTRY, 60)
+                assert await store.get(b"k", "r1") == ENTRY
+            await store.close()
 
 
 async def test_a_wrong_password_is_an_error_and_no_crash() -> None:
