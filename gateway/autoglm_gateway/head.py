@@ -7,10 +7,11 @@ from typing import Final
 from autoglm_api import names
 from autoglm_gateway.passing import passed_on
 from autoglm_gateway.principals import Caller
-from autoglm_transport.http import Headers, encode_pairs
+from autoglm_transport.http import Headers, Pair, encode_pairs
 
 _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACESTATE: Final = "tracestate"
 _ALLOW: Final = "allow"
 
 
@@ -43,7 +44,7 @@ def head_of(headers: Headers, override_header: str) -> ClientHead:
     head = headers.notes = ClientHead(
         override_header=override_header,
         override=headers.get(override_header.lower()),
-        passed_on=encode_pairs(passed_on(headers, override_header)),
+        passed_on=encode_pairs(_passed_on(headers, override_header, traced=traceparent is not None)),
         request_id=request_id,
         traceparent=traceparent,
         task=headers.get(names.HEADER_TASK),
@@ -57,11 +58,18 @@ def head_of(headers: Headers, override_header: str) -> ClientHead:
 
 
 def identity_of(headers: Headers) -> tuple[str | None, str | None]:
-    """Return the client's own request identifier and traceparent; None for one that is missing or malformed."""
+    """Return the client's own request identifier and traceparent; None for one that is missing, doubled or malformed."""
+    traceparents = headers.all(names.HEADER_TRACEPARENT)
     return (
         _matching(_REQUEST_ID, headers.get(names.HEADER_REQUEST_ID)),
-        _matching(_TRACEPARENT, headers.get(names.HEADER_TRACEPARENT)),
+        _matching(_TRACEPARENT, traceparents[0]) if len(traceparents) == 1 else None,
     )
+
+
+def _passed_on(headers: Headers, override_header: str, *, traced: bool) -> list[Pair]:
+    """Return what a replica may see; the state of a trace that is not passed on belongs to nothing (W3C, 3.3.1)."""
+    pairs = passed_on(headers, override_header)
+    return pairs if traced else [pair for pair in pairs if pair[0] != _TRACESTATE]
 
 
 def _matching(pattern: re.Pattern[str], value: str | None) -> str | None:

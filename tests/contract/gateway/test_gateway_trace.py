@@ -46,10 +46,11 @@ async def test_a_good_trace_is_passed_on_unchanged_with_its_state() -> None:
     ],
 )
 async def test_a_broken_trace_is_replaced_by_a_good_one(broken: str) -> None:
-    got, _ = await passed_on((names.HEADER_TRACEPARENT, broken))
+    got, _ = await passed_on((names.HEADER_TRACEPARENT, broken), ("tracestate", "vendor=1"))
     (made,) = got.headers.all(names.HEADER_TRACEPARENT)
     assert WELL_FORMED.fullmatch(made)
     assert made[3:35] != GOOD[3:35]
+    assert got.headers.all("tracestate") == [], "it belongs to the trace that was not passed on"
 
 
 async def test_without_a_trace_one_is_begun_that_is_not_sampled_and_nobody_elses() -> None:
@@ -63,6 +64,7 @@ async def test_two_traces_are_none() -> None:
     got, _ = await passed_on((names.HEADER_TRACEPARENT, GOOD), (names.HEADER_TRACEPARENT, other))
     (made,) = got.headers.all(names.HEADER_TRACEPARENT)
     assert WELL_FORMED.fullmatch(made)
+    assert made not in {GOOD, other}
 
 
 async def test_a_query_that_is_tried_again_keeps_its_trace() -> None:
