@@ -20,7 +20,7 @@ from autoglm_gateway.features import Asked, Features, see
 from autoglm_gateway.score import Slots
 from autoglm_gateway.weights import Weights
 
-SLOTS: Final = 1 << 15
+SLOTS: Final = 1 << 16
 _FOLDS: Final = 5
 # Found by cross-validation on 40 domains of MMLU: words count for less than the features, and both are held small.
 _STRENGTH: Final = 0.3
