@@ -61,7 +61,7 @@ _PHRASE_WORDS: Final = frozenset(WORK_PHRASES)
 _KNOWN: Final = WORK | _PHRASE_WORDS | NUMBER_WORDS | NEGATIONS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that costs a call for every field of every query
 class Asked:
     """What the classifier looks at: the last question, and the size of everything around it."""
 

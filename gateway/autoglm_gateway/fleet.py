@@ -95,8 +95,8 @@ class Fleet:
         """Return the pool whose turn it is among those of a class; pools without a ready replica come last."""
         serving = [pool for pool in self.pools.values() if pool.config.serves is query_class]
         ready = [pool for pool in serving if pool.ready_replicas] or serving
-        if not ready:
-            return None
+        if len(ready) < 2:  # noqa: PLR2004 - nothing to choose from
+            return ready[0] if ready else None
         return self.pools[self._turns[query_class].pick({pool.name: pool.config.weight for pool in ready})]
 
     def spill(self, query_class: QueryClass, floor_percent: int) -> Pool | None:

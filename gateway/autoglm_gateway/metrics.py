@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import Histogram as LibraryHistogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -12,6 +13,7 @@ from prometheus_client.registry import Collector
 from autoglm_api import names
 from autoglm_api.config import ClassDemand
 from autoglm_api.spec import QueryClass
+from autoglm_gateway.counting import Histogram, Tally
 from autoglm_gateway.pool import Pool
 
 # Seconds; from a cached look-up to a long generation on a slow machine.
@@ -87,11 +89,11 @@ class Metrics:
         key_problems: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.registry = CollectorRegistry()
-        self._queries = Counter(
-            names.METRIC_GATEWAY_QUERIES.removesuffix("_total"),
+        self._queries = Tally(
+            self.registry,
+            names.METRIC_GATEWAY_QUERIES,
             "Queries by status code; 499: the client left, 'broken': the answer broke after its first byte.",
-            ["pool", "class", "code"],
-            registry=self.registry,
+            ("pool", "class", "code"),
         )
         self._routed = self._counter(names.METRIC_GATEWAY_ROUTED, "Queries by class and by what chose it.", "class")
         self._spilled = self._counter(
@@ -106,13 +108,13 @@ class Metrics:
         share.set_function(lambda: 100 * complex_share())
         problems = Gauge(names.METRIC_GATEWAY_KEY_PROBLEMS, "Entries of the Secret not in use.", registry=self.registry)
         problems.set_function(key_problems)
-        self._limited = Counter(
-            names.METRIC_GATEWAY_LIMITED.removesuffix("_total"),
+        self._limited = Tally(
+            self.registry,
+            names.METRIC_GATEWAY_LIMITED,
             "Queries that a limit of the caller's key refused.",
-            ["limit"],
-            registry=self.registry,
+            ("limit",),
         )
-        self._lag = Histogram(
+        self._lag = LibraryHistogram(
             names.METRIC_GATEWAY_LOOP_LAG, "How late a timer was.", buckets=_LAG_BUCKETS, registry=self.registry
         )
         self._rejected = self._counter(names.METRIC_GATEWAY_REJECTED, "Queries that no replica has begun to answer.")
@@ -120,10 +122,6 @@ class Metrics:
         self._queue = self._histogram(names.METRIC_GATEWAY_QUEUE_SECONDS, "Time spent waiting for a replica.")
         self._first = self._histogram(names.METRIC_GATEWAY_FIRST_BYTE_SECONDS, "Time to the answer's first byte.")
         self._duration = self._histogram(names.METRIC_GATEWAY_DURATION_SECONDS, "Time to the answer's last byte.")
-        # Looking a child up by its labels takes a lock and costs more than counting.
-        self._children: dict[tuple[str, str, str], Counter] = {}
-        self._reasons: dict[tuple[Counter, str, str], Counter] = {}
-        self._observers: dict[tuple[Histogram, str], Histogram] = {}
         self._offered = {query_class: Offered() for query_class in QueryClass}
         self.registry.register(_PoolGauges(pools))
         self.registry.register(_TokenCounts(pools, self._offered))
@@ -143,19 +141,15 @@ class Metrics:
 
     def count(self, pool: str, query_class: str, code: str) -> None:
         """Count a query that is over."""
-        key = (pool, query_class, code)
-        child = self._children.get(key)
-        if child is None:
-            child = self._children[key] = self._queries.labels(*key)
-        child.inc()
+        self._queries.add(pool, query_class, code)
 
     def routed(self, query_class: str, chosen_by: str) -> None:
         """Count a query that got its class; `chosen_by` is one of a few fixed words."""
-        self._count_reason(self._routed, query_class, chosen_by)
+        self._routed.add(query_class, chosen_by)
 
     def spilled(self, query_class: str, pool: str) -> None:
         """Count a query of a class without room that a pool of the other class takes."""
-        self._count_reason(self._spilled, query_class, pool)
+        self._spilled.add(query_class, pool)
 
     def weights_broken(self, *, broken: bool) -> None:
         """Say whether the named routing weights cannot be used."""
@@ -163,7 +157,7 @@ class Metrics:
 
     def limited(self, limit: str) -> None:
         """Count a query that a limit of its caller's key refused; `limit` is the refusal's code."""
-        self._limited.labels(limit).inc()
+        self._limited.add(limit)
 
     def lagged(self, seconds: float) -> None:
         """Note how late a timer was."""
@@ -171,41 +165,29 @@ class Metrics:
 
     def rejected(self, pool: str, reason: str) -> None:
         """Count a query that ends without an answer of a replica; `reason` is the refusal's code."""
-        self._count_reason(self._rejected, pool, reason)
+        self._rejected.add(pool, reason)
 
     def retried(self, pool: str, reason: str) -> None:
         """Count an attempt that is followed by another one."""
-        self._count_reason(self._retries, pool, reason)
+        self._retries.add(pool, reason)
 
-    def _count_reason(self, counter: Counter, whose: str, reason: str) -> None:
-        child = self._reasons.get((counter, whose, reason))
-        if child is None:
-            child = self._reasons[counter, whose, reason] = counter.labels(whose, reason)
-        child.inc()
-
-    def _counter(self, name: str, text: str, whose: str = "pool") -> Counter:
-        return Counter(name.removesuffix("_total"), text, [whose, "reason"], registry=self.registry)
+    def _counter(self, name: str, text: str, whose: str = "pool") -> Tally:
+        return Tally(self.registry, name, text, (whose, "reason"))
 
     def waited(self, pool: str, seconds: float) -> None:
         """Note the time in the queue."""
-        self._child(self._queue, pool).observe(seconds)
+        self._queue.observe(pool, seconds)
 
     def first_byte(self, pool: str, seconds: float) -> None:
         """Note the time from arrival to the first byte of the answer."""
-        self._child(self._first, pool).observe(seconds)
+        self._first.observe(pool, seconds)
 
     def finished(self, pool: str, seconds: float) -> None:
         """Note the time from arrival to the end of the answer."""
-        self._child(self._duration, pool).observe(seconds)
-
-    def _child(self, histogram: Histogram, pool: str) -> Histogram:
-        child = self._observers.get((histogram, pool))
-        if child is None:
-            child = self._observers[histogram, pool] = histogram.labels(pool)
-        return child
+        self._duration.observe(pool, seconds)
 
     def _histogram(self, name: str, text: str) -> Histogram:
-        return Histogram(name, text, ["pool"], buckets=_BUCKETS, registry=self.registry)
+        return Histogram(self.registry, name, text, "pool", _BUCKETS)
 
 
 def _family(name: str, text: str, label: str) -> CounterMetricFamily:

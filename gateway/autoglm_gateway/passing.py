@@ -23,7 +23,7 @@ _MAX_NAMES: Final = 1024
 _goes_back: dict[bytes, bool] = {}  # by a header's name; replicas have few
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that costs a call for every field of every query
 class Trace:
     """The identity of a request: what the client sent if it is well-formed, else made here."""
 

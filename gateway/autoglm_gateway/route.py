@@ -28,7 +28,7 @@ __all__ = ["Asked", "Decision", "Router", "Traits", "Verdict", "classify"]
 _DEFAULT_SCORER: Final = Scorer(DEFAULT)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that costs a call for every field of every query
 class Verdict:
     """What the score alone says - before header, rules and budget - and why, in one short ASCII line."""
 
@@ -38,7 +38,7 @@ class Verdict:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that costs a call for every field of every query
 class Traits:
     """What rules look at."""
 
@@ -48,7 +48,7 @@ class Traits:
     tools: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that costs a call for every field of every query
 class Decision:
     """A class, what chose it in one word, and why in a line; `verdict` where the score was asked."""
 

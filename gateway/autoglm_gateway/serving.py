@@ -12,7 +12,7 @@ _PERCENT = 100
 _ENOUGH_SLOTS = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that costs a call for every field of every query
 class Need:
     """What a query wants of a pool: its place in the queue, its predicted answer, its prompt's length and prefix."""
 

@@ -19,7 +19,7 @@ class TaskType(NamedTuple):
     tier: Tier
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that costs a call for every field of every query
 class Wish:
     """What a query brings into the queue."""
 
