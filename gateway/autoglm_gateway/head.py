@@ -58,7 +58,7 @@ def head_of(headers: Headers, override_header: str) -> ClientHead:
 
 
 def identity_of(headers: Headers) -> tuple[str | None, str | None]:
-    """Return the client's own request identifier and traceparent; None for one that is missing, doubled or malformed."""
+    """Return the client's own request identifier and traceparent; None for one that is missing, doubled or broken."""
     traceparents = headers.all(names.HEADER_TRACEPARENT)
     return (
         _matching(_REQUEST_ID, headers.get(names.HEADER_REQUEST_ID)),
