@@ -3,8 +3,8 @@
     PYTHONPATH=pitfalls:tests python benchmarks/node/drain.py [--queries N] [--out FILE]
 
 Keep-alive callers, readers of streams and callers by gRPC ask without pause; while they do, the worker gets SIGTERM. A
-query counts as lost when its connection broke, its stream was not complete or its answer was an error other than "ask another
-replica". Workers are started and drained until so many queries were accepted by each side.
+query counts as lost when its connection broke, its stream was not complete or its answer was an error other than "ask
+another replica". Workers are started and drained until so many queries were accepted by each side.
 """
 
 import argparse

@@ -32,6 +32,8 @@ from autoglm_transport.server import HttpServer
 log = logging.getLogger(__name__)
 
 CANARY_INTERVAL_SECONDS: Final = 5.0
+# In these Triton may end: with a dead engine it sometimes crashes on the shared memory that they had in common.
+_RELOADING: Final = frozenset({Phase.HEAL, Phase.RECYCLE})
 LINGER_SECONDS: Final = 1.0  # for keep-alive clients between two queries: they are told, not cut
 FLUSH_SECONDS: Final = 2.0  # for answers that are written but not yet read when the drain ends
 
@@ -84,7 +86,7 @@ class Node:
         watched: set[asyncio.Future[Any]] = {work}
         if phase is not Phase.DRAIN:
             watched.add(stop)
-        if self._host is not None:
+        if self._host is not None and phase not in _RELOADING:
             watched.add(self._host.exit_code)
         try:
             await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)

@@ -12,7 +12,7 @@ class Phase(StrEnum):
     START = "Start"  # Triton runs, the model loads
     WARM_UP = "WarmUp"  # the first real query goes through the engine
     SERVE = "Serve"
-    HEAL = "Heal"  # the engine is unloaded and loaded again
+    HEAL = "Heal"  # the engine is unloaded and loaded again; where that fails, Triton is started anew
     RECYCLE = "Recycle"  # what runs is finished, then the engine is replaced because its memory is full
     DRAIN = "Drain"  # nothing new is taken, what runs is finished
     STOPPED = "Stopped"
@@ -51,11 +51,9 @@ TABLE: Final[dict[tuple[Phase, Event], Phase]] = {
     (Phase.SERVE, Event.MEMORY_FULL): Phase.RECYCLE,
     (Phase.RECYCLE, Event.DONE): Phase.SERVE,
     (Phase.RECYCLE, Event.ERROR): Phase.FAILED,
-    (Phase.RECYCLE, Event.TRITON_EXITED): Phase.FAILED,
     (Phase.RECYCLE, Event.TERMINATE): Phase.DRAIN,
     (Phase.HEAL, Event.DONE): Phase.SERVE,
     (Phase.HEAL, Event.ERROR): Phase.FAILED,
-    (Phase.HEAL, Event.TRITON_EXITED): Phase.FAILED,
     (Phase.HEAL, Event.TERMINATE): Phase.DRAIN,
     (Phase.DRAIN, Event.DONE): Phase.STOPPED,
     (Phase.DRAIN, Event.TRITON_EXITED): Phase.STOPPED,

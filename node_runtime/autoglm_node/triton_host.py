@@ -45,10 +45,15 @@ class TritonHost:
             settings.triton,
             self._shared_memory,
         )
-        self._child = Child(command, environment_for(settings.triton_dir, os.environ))
-        self._watch = asyncio.create_task(self._child.watch())
+        self._command = command
+        self._environment = environment_for(settings.triton_dir, os.environ)
+        self._launch()
         self._client = client
         self.canary_seconds = 0.0
+
+    def _launch(self) -> None:
+        self._child = Child(self._command, self._environment)
+        self._watch = asyncio.create_task(self._child.watch())
 
     @property
     def exit_code(self) -> asyncio.Future[int]:
@@ -88,7 +93,18 @@ class TritonHost:
         return Canary.ANSWERED
 
     async def reload(self, probe: Probe) -> None:
-        """Replace the engine's process: end it, unload, load, one query. EngineError when it does not come back.
+        """Replace the engine's process; where that fails, Triton's too. EngineError when neither comes back."""
+        try:
+            await self._replace_engine(probe)
+        except EngineError as error:
+            log.warning("the engine did not come back, Triton is started anew: %s", error)
+            await self._end()
+            self._launch()
+            await self.load()
+            await self.warm_up(probe)
+
+    async def _replace_engine(self, probe: Probe) -> None:
+        """End the engine's process, unload, load, one query.
 
         Triton unloads long after it said so, and never when the engine hangs: the old process would share the memory
         with the new one. Killing it first is safe, since nobody waits for an answer of it any more.
@@ -104,6 +120,9 @@ class TritonHost:
     async def stop(self) -> None:
         """End Triton and everything it started; nobody may be attached any more."""
         await self._client.close()
+        await self._end()
+
+    async def _end(self) -> None:
         await self._child.stop(STOP_SECONDS)
         await self._watch
         removed = remove_shared_memory(self._shared_memory)

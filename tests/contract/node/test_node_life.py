@@ -126,6 +126,40 @@ def test_a_model_that_does_not_load_says_why(quick: Path, tmp_path: Path) -> Non
     assert "glm-test" in told["message"]
 
 
+def test_a_triton_that_crashes_while_its_engine_is_replaced_is_started_anew(quick: Path, tmp_path: Path) -> None:
+    with node_process(engine_spec(quick), tmp_path) as node:
+        node.wait_ready()
+        (server,) = [one for one in node.family() if one.name() == "tritonserver"]
+        node.stub().kill()
+        wait_for(lambda: "Serve -> Heal" in node.log.read_text(), 15, "healing")
+        server.kill()
+        node.wait_ready()
+        assert httpx.get(f"{node.admin_url}{names.PATH_HEALTHZ}").status_code == 200
+        assert "Triton is started anew" in node.log.read_text()
+        assert _left(node) == []
+        assert httpx.post(f"{node.url}{names.PATH_CHAT}", json=QUICK_ANSWER, timeout=30).status_code == 200
+
+
+def _mapped(node: NodeProcess) -> set[int]:
+    """The shared memory that living processes of the node hold, by inode."""
+    maps = (Path(f"/proc/{one.pid}/maps").read_text().splitlines() for one in node.family())
+    return {int(line.split()[4]) for lines in maps for line in lines if "/dev/shm/" in line}
+
+
+def _left(node: NodeProcess) -> list[Path]:
+    """The regions of shared memory that no living process holds."""
+    held = _mapped(node)
+    return [one for one in Path("/dev/shm").glob(f"autoglm_{node.process.pid}_*") if one.stat().st_ino not in held]
+
+
+def test_a_replaced_engine_leaves_no_shared_memory(quick: Path, tmp_path: Path) -> None:
+    with node_process(engine_spec(quick), tmp_path) as node:
+        node.wait_ready()
+        node.stub().kill()
+        wait_for(lambda: "Heal -> Serve" in node.log.read_text(), 30, "healed engine")
+        assert _left(node) == []
+
+
 def test_a_dead_triton_ends_the_node(quick: Path, tmp_path: Path) -> None:
     with node_process(engine_spec(quick), tmp_path) as node:
         node.wait_ready()
