@@ -147,6 +147,24 @@ async def idle(access: Access) -> str:
     return "left"
 
 
+async def fill(access: Access, questions: int, at_once: int = 48) -> None:
+    """Ask so many different questions, so that every table of the gateway that has a bound is full afterwards."""
+    left = iter(range(questions))
+
+    async def some() -> None:
+        reader, writer = await asyncio.open_connection(HOST, access.port)
+        for number in left:
+            messages = [{"role": "user", "content": f"{number:032d} is asked once. What is it?"}]
+            body = orjson.dumps({"model": "soak", "messages": messages, "temperature": 0})
+            writer.write(access.head(body, key=access.keys[0]))
+            if not (await _read_answer(reader)).startswith("2"):
+                writer.close()
+                reader, writer = await asyncio.open_connection(HOST, access.port)
+        writer.close()
+
+    await asyncio.gather(*(some() for _ in range(at_once)))
+
+
 KINDS: Final[dict[str, tuple[Visit, int, frozenset[str]]]] = {
     # what it does, how many at once, and what may come of it
     "several": (several, 6, frozenset({"200", "502", "503", "504", "429", "401", "cut"})),

@@ -2,8 +2,8 @@
 
     python benchmarks/soak/run.py [--minutes 30] [--out FILE]
 
-Everything is on: keys (one is replaced every few seconds), cache, Redis where `redis-server` is installed, access log,
-replicas that come and go. The verdict compares the memory of the second quarter with that of the last one, and looks at
+First many different questions fill every table that has a bound. Everything is on: keys (one is replaced every few
+seconds), cache, Redis where `redis-server` is installed, access log, replicas that come and go. The verdict compares the memory of the second quarter with that of the last one, and looks at
 sockets, tasks and threads a while after the last client has left. Exit code 1: something grew, or an answer came that
 must not come.
 """
@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import psutil
-from clients import KINDS, Access, Visit
+from clients import KINDS, Access, Visit, fill
 
 from autoglm_api.cache import Cache, RedisCache, SecretKeyRef
 from autoglm_api.config import GatewayConfig, GatewayPool
@@ -40,6 +40,8 @@ HERE: Final = Path(__file__).parent
 HOST: Final = "127.0.0.1"
 REPLICAS: Final = 4
 SAMPLE_SECONDS: Final = 5.0
+FILL_QUESTIONS: Final = 20_000
+"""More than any table of the gateway holds: of questions seen (16,384), of kinds of questions (4,096)."""
 SETTLE_SECONDS: Final = 100.0
 """Longer than an idle connection may stay open."""
 MAX_RSS_GROWTH: Final = 4e6
@@ -228,14 +230,19 @@ async def soak(world: World, minutes: float) -> dict[str, Any]:
             await asyncio.sleep(0.1)
         gateway, figures = psutil.Process(process.pid), world.folder / "figures"
         await asyncio.sleep(SAMPLE_SECONDS)
+        port = json.loads(ports_file.read_text())[0]
+        empty = seen(gateway, figures, time.monotonic())
+        await fill(Access(port, world.keys), FILL_QUESTIONS)
+        await asyncio.sleep(SAMPLE_SECONDS)
         begun, samples = time.monotonic(), list[Sample]()
         start = seen(gateway, figures, begun)
         sampling = asyncio.create_task(sample(gateway, figures, begun, samples))
-        counts = await load(world, json.loads(ports_file.read_text())[0], minutes * 60)
+        counts = await load(world, port, minutes * 60)
         sampling.cancel()
         cpu = sum(gateway.cpu_times()[:2])
         await asyncio.sleep(SETTLE_SECONDS)
-        report = verdict(samples, start, seen(gateway, figures, begun))
+        report = {"rss_mb_before_filling": round(empty.rss / 1e6, 1)}
+        report |= verdict(samples, start, seen(gateway, figures, begun))
         process.send_signal(signal.SIGTERM)
         report["exit_code"] = await asyncio.wait_for(process.wait(), 60)
     finally:
