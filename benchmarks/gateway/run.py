@@ -12,6 +12,7 @@ Added latency is what a target takes longer than the replica itself, at half of 
 """
 
 import argparse
+import asyncio
 import json
 import os
 import platform
@@ -20,10 +21,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -39,6 +41,8 @@ STREAM_CONNECTIONS: Final = 32
 SIZES: Final = {"0.3 KB": 300, "4 KB": 4_000, "64 KB": 60_000}  # the JSON around it makes the last one 64 KB at most
 HELD: Final = 1000
 MIB: Final = 1 << 20
+_LARGE: Final = 50_000
+_VERY_SLOW: Final = 10
 PACKAGES: Final = ("uvloop", "httptools", "orjson")
 
 
@@ -115,12 +119,13 @@ async def streams(one: Measured, count: int, number: int) -> float:
 
 async def held(one: Measured) -> float:
     """Return the MiB that 1,000 open streams take."""
+    count = HELD if one.target.slow < _VERY_SLOW else HELD // 10
     before = resident_bytes(one.process)
-    writers = await hold_open(one.port, HELD)
+    writers = await hold_open(one.port, count)
     taken = resident_bytes(one.process) - before
     for writer in writers:
         writer.transport.abort()
-    return taken / MIB
+    return taken / MIB * HELD / count
 
 
 def _at(run: Run, share: float) -> float:
@@ -135,36 +140,66 @@ async def added(one: Measured, direct: int, count: int, number: int) -> tuple[fl
     return _at(ours, 0.5) - _at(plain, 0.5), _at(ours, 0.99) - _at(plain, 0.99)
 
 
-async def measure_round(all_: list[Measured], direct: int, arguments: argparse.Namespace, number: int) -> None:
-    """Measure everything once, target by target within each kind of load; the least of all rounds is kept."""
-    for label, size in SIZES.items():
-        for one in all_:
-            count = max(32, int(arguments.queries / one.target.slow / (1 if size < 50_000 else 4)))
-            used, run = await queries(one, size, count, number)
-            one.figures.query_us[label] = min(used, one.figures.query_us.get(label, used))
-            if label == next(iter(SIZES)):
-                one.figures.per_second = max(one.figures.per_second, count / run.seconds)
-    for one in all_:
-        used = await streams(one, max(8, arguments.streams // one.target.slow), number)
-        one.figures.chunk_us = min(used, one.figures.chunk_us or used)
-    for one in all_:
-        count = max(100, arguments.queries // one.target.slow)
-        p50, p99 = await added(one, direct, count, number)
-        one.figures.added_p50_ms = min(p50, one.figures.added_p50_ms or p50)
-        one.figures.added_p99_ms = min(p99, one.figures.added_p99_ms or p99)
+async def measure_size(one: Measured, label: str, queries_: int, number: int) -> None:
+    """Measure whole answers of one size of prompt."""
+    size = SIZES[label]
+    count = max(32, int(queries_ / one.target.slow / (1 if size < _LARGE else 4)))
+    used, run = await queries(one, size, count, number)
+    one.figures.query_us[label] = min(used, one.figures.query_us.get(label, used))
+    if label == next(iter(SIZES)):
+        one.figures.per_second = max(one.figures.per_second, count / run.seconds)
 
 
-async def compare(all_: list[Measured], direct: int, arguments: argparse.Namespace) -> None:
-    """Measure all targets in turns."""
-    for one in all_:
-        await queries(one, 300, 320 if one.target.slow < 10 else 16, 0)  # connections and caches are warm
-        await streams(one, 8, 0)
-        one.figures.version = one.target.version()
+async def measure_chunks(one: Measured, streams_: int, number: int) -> None:
+    """Measure streams."""
+    used = await streams(one, max(8, streams_ // one.target.slow), number)
+    one.figures.chunk_us = min(used, one.figures.chunk_us or used)
+
+
+async def measure_latency(one: Measured, direct: int, queries_: int, number: int) -> None:
+    """Measure what is added to the replica's own time."""
+    p50, p99 = await added(one, direct, max(100, queries_ // one.target.slow), number)
+    if not one.figures.added_p99_ms or p99 < one.figures.added_p99_ms:
+        one.figures.added_p50_ms, one.figures.added_p99_ms = p50, p99
+
+
+def steps(direct: int, arguments: argparse.Namespace, number: int) -> list[Callable[[Measured], Awaitable[None]]]:
+    """Return what a round measures; every step goes through all targets before the next one begins."""
+    sizes = [partial(measure_size, label=label, queries_=arguments.queries, number=number) for label in SIZES]
+    chunks = partial(measure_chunks, streams_=arguments.streams, number=number)
+    latency = partial(measure_latency, direct=direct, queries_=arguments.queries, number=number)
+    return [*sizes, chunks, latency]
+
+
+async def warm(one: Measured) -> None:
+    """Fill connections and caches, as in service."""
+    await queries(one, 300, 320 if one.target.slow < _VERY_SLOW else 16, 0)
+    await streams(one, 8, 0)
+    one.figures.version = one.target.version()
+
+
+async def hold(one: Measured) -> None:
+    """Measure the memory of open streams."""
+    one.figures.held_mib = await held(one)
+
+
+async def compare(all_: list[Measured], direct: int, arguments: argparse.Namespace, missing: dict[str, str]) -> None:
+    """Measure all targets in turns; the least of all rounds is kept. One that fails is named and left out."""
+
+    async def through(step: Callable[[Measured], Awaitable[None]]) -> None:
+        for one in all_.copy():
+            try:
+                await step(one)
+            except (RuntimeError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+                missing[one.target.name] = f"it failed under load: {error!r}"[:200]
+                all_.remove(one)
+
+    await through(warm)
     for round_ in range(arguments.rounds):
-        await measure_round(all_, direct, arguments, (round_ + 1) * 1_000_000)
+        for step in steps(direct, arguments, (round_ + 1) * 1_000_000):
+            await through(step)
         print(f"round {round_ + 1} of {arguments.rounds}", flush=True)
-    for one in all_:
-        one.figures.held_mib = await held(one)
+    await through(hold)
 
 
 def machine() -> dict[str, object]:
@@ -250,7 +285,7 @@ def main() -> None:
                 missing[target.name] = str(reason)
                 continue
             all_.append(Measured(target, process, port))
-        uvloop.run(compare(all_, ports[0], arguments))
+        uvloop.run(compare(all_, ports[0], arguments, missing))
     results = {one.target.name: one.figures for one in all_}
     print(table(results, missing))
     record = {
