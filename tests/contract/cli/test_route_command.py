@@ -136,6 +136,21 @@ def test_weights_that_are_none_are_refused(files: tuple[Path, Path]) -> None:
     assert "holds no weights" in " ".join(run("eval", files[1], "--weights", files[0], code=1).split())
 
 
+def test_weights_that_cannot_be_written_are_said_in_a_sentence(files: tuple[Path, Path], tmp_path: Path) -> None:
+    out = tmp_path / "nowhere" / "w.json"
+    assert "cannot be written" in " ".join(run("train", files[0], "--out", out, code=1).split())
+
+
+def test_one_domain_alone_has_no_figure_for_others(tmp_path: Path) -> None:
+    rng = Random(4)
+    rows = [row(rng, number) | {"domain": "all"} for number in range(200)]
+    file = tmp_path / "rows"
+    file.write_text("".join(json.dumps(one) + "\n" for one in rows))
+    printed = json.loads(run("train", file, "--out", tmp_path / "w", "-o", "json"))
+    assert "same_domains" in printed["held_out"]
+    assert "other_domains" not in printed["held_out"]
+
+
 def test_rows_that_all_gain_teach_nothing(tmp_path: Path) -> None:
     file = tmp_path / "rows"
     file.write_text('{"question": "a", "weak_correct": 0, "strong_correct": 1}\n' * 9)

@@ -54,6 +54,20 @@ def test_chance_is_a_half_and_intervals_hold_the_value() -> None:
     assert difference(scores, scores, drawn, draws=20) == (0, 0)
 
 
+def test_too_few_rows_have_no_interval() -> None:
+    with pytest.raises(NoGapError, match="too few rows"):
+        interval(np.array([1.0, 2.0]), labels([0, 1], [1, 1]), draws=0)
+
+
+def test_draws_whose_gap_points_the_other_way_are_left_out() -> None:
+    """Their APGR would be of the other sign and outweigh all others."""
+    rng = np.random.default_rng(3)
+    weak, strong = (rng.random(60) < share for share in (0.5, 0.6))
+    drawn = Labels(weak.astype(float), strong.astype(float))
+    low, high = interval(rng.random(60), drawn, draws=200)
+    assert low <= high
+
+
 ROW = {"id": "a", "domain": "d", "question": "q?", "weak_correct": 0, "strong_correct": 1, "contaminated": 0}
 
 

@@ -161,6 +161,40 @@ def test_new_weights_and_settings_count_at_once() -> None:
     assert router.decide(asked, TRAITS, None, 2.0).query_class == "Simple"
 
 
+def test_a_simple_query_spills_over_only_within_the_budget_and_counts() -> None:
+    router = Router()
+    router.configure(Routing.model_validate({"threshold": "Budget", "complexSharePercent": 50}))
+    easy = Asked("hi", 2)
+    for _ in range(4):
+        assert router.decide(easy, TRAITS, None, 0.0).query_class == "Simple"
+    assert router.may_be_complex(0.0)
+    for _ in range(2):
+        router.spilled(0.0)
+    assert router.complex_share(0.0) == 0.5
+    router.spilled(0.0)
+    assert not router.may_be_complex(0.0), "at the ceiling"
+    router.configure(Routing())
+    assert router.may_be_complex(0.0), "Fixed knows no ceiling"
+
+
+def test_a_query_without_text_counts_for_no_share() -> None:
+    router = Router()
+    router.decide(None, TRAITS, None, 0.0)
+    router.decide(None, TRAITS, QueryClass.COMPLEX, 0.0)
+    assert router.complex_share(0.0) == 1.0, "only the one that a header made Complex"
+
+
+def test_what_header_and_rules_made_complex_leaves_less_for_the_score() -> None:
+    router = Router()
+    settings = {"threshold": "Budget", "complexSharePercent": 50, "rules": [rule("tools", tools=True)]}
+    router.configure(Routing.model_validate(settings))
+    hard = Asked(COMPLEX[0], 40)
+    for _ in range(10):
+        router.decide(hard, Traits("shop", "/", tools=True), None, 0.0)
+    assert router.decide(hard, TRAITS, None, 0.0).chosen_by == "budget"
+    assert router.decide(hard, Traits("shop", "/", tools=True), None, 0.0).query_class == "Complex"
+
+
 def test_rules_name_more_models() -> None:
     router = Router()
     router.configure(Routing(rules=[rule("a", model="x"), rule("b", tools=True), rule("c", model="x", tools=True)]))

@@ -127,6 +127,16 @@ def test_slots_are_the_same_in_every_process() -> None:
     assert Slots(1 << 15).of(["total", "\u4f60", "total"]) == [24926, 21107, 24926, 14153, 4188]
 
 
+def test_ever_new_words_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autoglm_gateway.score._REMEMBERED_WORDS", 100)
+    slots, fresh = Slots(4096), Slots(4096)
+    for number in range(1000):
+        words = [f"word{number}", f"w{number}"]
+        assert slots.of(words) == fresh.of(words)
+    assert len(slots._first) <= 100
+    assert len(slots._second) <= 100
+
+
 def test_lone_surrogates_are_no_error() -> None:
     assert 0 < score("\ud800 total \udfff") < 100
 
