@@ -3,9 +3,9 @@
     python benchmarks/soak/run.py [--minutes 30] [--out FILE]
 
 First many different questions fill every table that has a bound. Everything is on: keys (one is replaced every few
-seconds), cache, Redis where `redis-server` is installed, access log, replicas that come and go. The verdict compares the memory of the second quarter with that of the last one, and looks at
-sockets, tasks and threads a while after the last client has left. Exit code 1: something grew, or an answer came that
-must not come.
+seconds), cache, Redis where `redis-server` is installed, access log, replicas that come and go. The verdict compares
+the memory of the second quarter with that of the last one, and looks at sockets, tasks and threads a while after the
+last client has left. Exit code 1: something grew, or an answer came that must not come.
 """
 
 import argparse
@@ -176,9 +176,8 @@ def verdict(samples: list[Sample], start: Sample, end: Sample) -> dict[str, Any]
     early, late = samples[quarter : 2 * quarter], samples[-quarter:]
 
     def growth(of: str) -> float:
-        return statistics.median(getattr(one, of) for one in late) - statistics.median(
-            getattr(one, of) for one in early
-        )
+        before, after = ([float(getattr(one, of)) for one in some] for some in (early, late))
+        return statistics.median(after) - statistics.median(before)
 
     hours = (late[0].seconds - early[0].seconds) / 3600
     checks = {
