@@ -68,6 +68,7 @@ class Reason(StrEnum):
     FORECAST = "Forecast"
     CONSOLIDATION = "ConsolidationUnsafe"
     CAPACITY_UNCERTAIN = "CapacityUncertain"
+    GROWTH_FUTILE = "GrowthFutile"
     SCALED_TO_ZERO = "ScaledToZero"
     MANUAL_ZERO = "ManualZero"
     WOKEN = "Woken"

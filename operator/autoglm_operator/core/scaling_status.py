@@ -30,6 +30,8 @@ _LIMITS: Final = {
     Reason.INSUFFICIENT_GPU: "no node has room for the replicas that were asked for, so no more are; add nodes that "
     "the pool's nodeSelector and tolerations allow, free some, or lower maxReplicas",
     Reason.GPU_BUDGET: "gpuBudget does not allow more; raise spec.gpuBudget, or lower another pool's maxReplicas",
+    Reason.GROWTH_FUTILE: "more replicas did not bring a latency below its target; raise the signal's "
+    "targetMilliseconds, or give the model a faster engine",
     Reason.CONSOLIDATION: "fewer replicas could not carry the load; it shrinks when the load falls",
     Reason.TOO_MANY_REPLICAS: "maxReplicas is the limit; raise it, or that of the schedule in force, to let it grow",
     Reason.TOO_FEW_REPLICAS: "minReplicas is the limit; lower it, or that of the schedule in force, to let it shrink",

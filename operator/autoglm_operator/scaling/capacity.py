@@ -7,12 +7,16 @@ Two limits are learned, each as the median of its last observations, and the sma
 | compute | queries have waited for a whole window           | tokens/s served / ready replicas                   |
 | memory  | the key-value cache is 15 % to 85 % full         | tokens/s served / ready replicas, at its target    |
 
-Only a pool that is saturated, or whose cache is measured, teaches; what it taught stays until it is saturated again.
+Only a pool that is saturated, or whose cache is measured, teaches. What it taught about compute stays while the pool
+idles, and fades in work: while the replicas work at BUSY_PERCENT or more of it and nothing waits, the gap to the spec's
+expectation (or the figure itself, without one) closes by FADES_PER_HOUR. So a lesson learned from replicas that half
+hung is forgotten, and a true one is taught again when the shrinking pool saturates.
 An observation that disagrees with the model by more than MODEL_ERROR makes the capacity uncertain for a while: an
 uncertain capacity lets no pool shrink, and it never grows or shrinks one itself (the idea is llm-d's
 workload-variant-autoscaler).
 """
 
+import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from statistics import median_low
@@ -29,6 +33,8 @@ ENOUGH: Final = 3
 """So many observations outweigh the spec's expectation."""
 MODEL_ERROR_PERCENT: Final = 15
 UNCERTAIN_FOR: Final = timedelta(seconds=120)
+BUSY_PERCENT: Final = 50
+FADES_PER_HOUR: Final = 0.1
 _KV_PERCENT: Final = (15, 85)
 
 
@@ -80,9 +86,8 @@ def observed(
         return state
     if _is_saturated(state, now):
         return _with_compute(state, each, expected_milli, now)
-    if kv_percent is not None:
-        state = _with_memory(state, each, load, kv_percent, now)
-    return state
+    state = _faded(state, each, load, expected_milli, now)
+    return state if kv_percent is None else _with_memory(state, each, load, kv_percent, now)
 
 
 def _compute(observations: tuple[int, ...], expected_milli: int | None) -> int | None:
@@ -126,6 +131,26 @@ def _with_compute(state: CapacityState, each: int, expected_milli: int | None, n
         observed_at=now,
         uncertain_until=now + UNCERTAIN_FOR if wrong else state.uncertain_until,
     )
+
+
+def _faded(state: CapacityState, each: int, load: Load, expected_milli: int | None, now: datetime) -> CapacityState:
+    """Return the state with a compute limit that is less certain, after SPACING of work that it did not limit."""
+    model = _compute(state.compute, expected_milli)
+    if not state.compute or model is None or not _is_calm(load) or each * 100 < BUSY_PERCENT * model:
+        return state
+    share = FADES_PER_HOUR * SPACING / timedelta(hours=1)
+    compute = tuple(one + _step(one, expected_milli, share) for one in state.compute)
+    return replace(state, compute=compute, observed_at=now)
+
+
+def _step(learned: int, expected_milli: int | None, share: float) -> int:
+    """Return what a lesson gains: never beyond what is expected, and nothing if it is above that."""
+    gap = learned if expected_milli is None else expected_milli - learned
+    return max(0, min(gap, math.ceil(gap * share)))
+
+
+def _is_calm(load: Load) -> bool:
+    return isinstance(load.queued_tokens, Fresh) and load.queued_tokens.milli == 0
 
 
 def _with_memory(state: CapacityState, each: int, load: Load, kv_percent: int, now: datetime) -> CapacityState:

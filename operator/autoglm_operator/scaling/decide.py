@@ -17,6 +17,7 @@
 | would shrink while a replica's capacity is in doubt| held                          | CapacityUncertain    |
 | would shrink soon after it has grown               | held, for the scaleDown window| ScaleDownStabilized  |
 | the rest of the replicas could not carry the load  | held, or shrinks less         | ConsolidationUnsafe  |
+| a latency does not get better by growing           | by the other signals          | GrowthFutile         |
 | granularity is Node, a node would be half used     | rounded up to whole nodes     | WholeNodes           |
 | else                                               | by the behaviour              | as the behaviour     |
 
@@ -186,6 +187,15 @@ def _out_of_bounds(case: _Case) -> _Verdict | None:
 
 
 def _by_signals(case: _Case) -> _Verdict:
+    """Return the verdict of the signals; a latency that growing does not help is its limit, if nothing else is."""
+    verdict = _by_proposals(case)
+    if verdict.limited is not None or not any(opinion.is_vain for opinion in case.said):
+        return verdict
+    is_plain = verdict.reason is Reason.DESIRED_WITHIN_RANGE
+    return verdict._replace(reason=Reason.GROWTH_FUTILE if is_plain else verdict.reason, limited=Reason.GROWTH_FUTILE)
+
+
+def _by_proposals(case: _Case) -> _Verdict:
     proposal, lack = _proposal(case)
     normalized = normalize(
         proposal,

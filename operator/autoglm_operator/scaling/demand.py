@@ -27,7 +27,7 @@ DRAIN_SHARE: Final = 0.94
 HEIGHT_MEMORY: Final = timedelta(seconds=2400)
 RISE_MEMORY: Final = timedelta(seconds=1200)
 SPACING: Final = timedelta(seconds=15)
-RISE_RANK: Final = 0.95
+RISE_RANK: Final = 0.9
 """This share of the rises of the past lies within the margin."""
 SIMILAR: Final = 1.35
 """A rise counts in full while the rate is at most this many times what it was when that rise began."""

@@ -19,7 +19,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from autoglm_api.spec import Scaling, Schedule, Weekday
 
-LOOK_AHEAD: Final = timedelta(days=7)
 _WEEKDAYS: Final = tuple(Weekday)
 _DAY: Final = timedelta(days=1)
 _LEAP_YEAR: Final = "2024-"
@@ -34,14 +33,6 @@ class Scheduled(NamedTuple):
     """The window that gives the minimum; None when minReplicas does."""
     problems: tuple[str, ...] = ()
     """What keeps a window from ever opening, in sentences."""
-
-
-class Start(NamedTuple):
-    """A window that will open."""
-
-    at: datetime
-    minimum: int
-    name: str
 
 
 class _Window(NamedTuple):
@@ -66,17 +57,6 @@ def scheduled(scaling: Scaling, now: datetime, ahead: timedelta = timedelta(0)) 
             minimum, name = schedule.min_replicas, schedule.name
     maxima = [schedule.max_replicas for schedule in opened if schedule.max_replicas is not None]
     return Scheduled(minimum, max(minimum, min(maxima, default=scaling.max_replicas)), name, problems(scaling))
-
-
-def next_start(scaling: Scaling, now: datetime) -> Start | None:
-    """Return the next window to open within LOOK_AHEAD, the largest of several at once; None when there is none."""
-    coming = [
-        Start(window.start, window.schedule.min_replicas, window.schedule.name)
-        for schedule in scaling.schedules or ()
-        for window in _windows(schedule, now, now + LOOK_AHEAD)
-        if now < window.start <= now + LOOK_AHEAD
-    ]
-    return min(coming, key=lambda start: (start.at, -start.minimum), default=None)
 
 
 def problems(scaling: Scaling) -> tuple[str, ...]:

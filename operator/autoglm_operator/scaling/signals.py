@@ -28,7 +28,17 @@ from autoglm_api.signals import LATENCIES, SHARES
 from autoglm_api.spec import MemorySource, Signal, SignalType
 from autoglm_operator.scaling.capacity import Capacity
 from autoglm_operator.scaling.demand import GROW_SHARE, SHRINK_SHARE, DemandState, Need, Supply, need, size_for
-from autoglm_operator.scaling.feedback import Watch, holds, is_over, latency_floor, step_from, stepped, watched
+from autoglm_operator.scaling.feedback import (
+    Watch,
+    Work,
+    helped,
+    holds,
+    is_over,
+    is_vain,
+    latency_floor,
+    stepped,
+    watched,
+)
 from autoglm_operator.scaling.model import NOT_READ, Load
 from autoglm_operator.scaling.observation import Observation
 from autoglm_operator.scaling.outage import Stage
@@ -37,7 +47,9 @@ from autoglm_operator.scaling.rules import Tolerance
 
 MAX_INT32: Final = 2**31 - 1
 SLOT_SHARE: Final = 0.85
-"""Share of its slots that a pool uses, by Concurrency without a target and after it has shrunk."""
+"""Share of its slots that a pool uses, by Concurrency without a target and after it has shrunk..."""
+NET_SHARE: Final = 0.95
+"""...and the same where TokenDemand knows a replica's capacity: then Concurrency is only the net below it."""
 DEFAULT_PERCENT: Final = 80
 _UNKNOWN_SLOTS: Final = 6
 GROW_SLACK: Final = 0.08
@@ -62,6 +74,8 @@ class Opinion:
     fits: int = 0
     """Smallest size at which the signal's figure stays within its target if the same load falls on fewer replicas."""
     note: str = ""
+    is_vain: bool = False
+    """Growing does not bring it below its target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +187,8 @@ def _average_value(signal: Signal, load: Load, pool: Pool) -> Opinion:
 
 
 def _slots(signal: Signal, load: Load, pool: Pool) -> Opinion:
-    target = round((pool.concurrency or _UNKNOWN_SLOTS) * 1000 * SLOT_SHARE)
+    share = SLOT_SHARE if pool.capacity is None else NET_SHARE
+    target = round((pool.concurrency or _UNKNOWN_SLOTS) * 1000 * share)
     reading = total(load.queued, load.in_flight)
     if pool.capacity is not None and isinstance(reading, Fresh):
         reading = load.in_flight  # what waits is TokenDemand's matter, which knows how fast it will be worked off
@@ -209,11 +224,19 @@ def _latency(signal: Signal, load: Load, pool: Pool, watch: Watch) -> tuple[Opin
     if not _tells(reading, target) or isinstance(reading, NoData):
         return Opinion(signal, target, reading, None), watch
     watch = watched(watch, reading.milli, target, pool.now)
-    watch = stepped(watch, reading.milli, step_from(pool.current), pool.startup_seconds, pool.now)
+    watch = helped(watch, reading.milli, pool.current, _work(load, pool.ready), pool.startup_seconds, pool.now)
+    if is_vain(watch, pool.now):
+        note = "more replicas did not lower it, so it asks for no more; is the target below what the model can do?"
+        return Opinion(signal, target, reading, None, note=note, is_vain=True), watch
     fits = latency_floor(watch, reading.milli, target, pool.ready)
     proposal = max(pool.current, watch.granted) if holds(watch) else None
     note = "" if proposal is None else "the target is not kept, or not for long enough yet"
     return Opinion(signal, target, reading, proposal, fits=fits, note=note), watch
+
+
+def _work(load: Load, ready: int) -> Work:
+    queries = total(load.queued, load.in_flight)
+    return Work(ready, queries.milli // max(ready, 1) if isinstance(queries, Fresh) else None)
 
 
 def _share(signal: Signal, load: Load, pool: Pool, watch: Watch) -> tuple[Opinion, Watch]:

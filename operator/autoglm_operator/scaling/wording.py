@@ -25,6 +25,7 @@ _WHY = {
     Reason.INSUFFICIENT_GPU: "replicas wait for room in the cluster, so more are not asked for",
     Reason.QUOTA: "a quota refuses replicas, so more are not asked for",
     Reason.API_REFUSED: "the API server refuses replicas, so more are not asked for",
+    Reason.GROWTH_FUTILE: "more replicas did not lower a latency, so it asks for no more for an hour",
     Reason.WHOLE_NODES: "rounded up to whole nodes",
     Reason.TOO_MANY_REPLICAS: "maxReplicas is the limit",
     Reason.TOO_FEW_REPLICAS: "minReplicas is the limit",

@@ -2,7 +2,15 @@ from dataclasses import replace
 
 import pytest
 
-from autoglm_operator.scaling.capacity import REMEMBERED, UNCERTAIN_FOR, CapacityState, capacity, observed
+from autoglm_operator.scaling.capacity import (
+    FADES_PER_HOUR,
+    REMEMBERED,
+    SPACING,
+    UNCERTAIN_FOR,
+    CapacityState,
+    capacity,
+    observed,
+)
 from autoglm_operator.scaling.model import NOT_READ, Load
 from autoglm_operator.scaling.readings import Fresh
 from autoglm_operator.scaling.startup import remembered, startup_seconds
@@ -85,6 +93,50 @@ def test_a_model_that_is_wrong_is_uncertain_for_a_while() -> None:
     right = capacity(after(200, load(2000, 50_000)), EXPECTED, at(200))
     assert right is not None
     assert not right.is_uncertain
+
+
+def worked(state: CapacityState, given: Load, hours: float, expected: int | None = EXPECTED) -> CapacityState:
+    """A pool of two, looked at every 15 s from 300 s on."""
+    step = int(SPACING.total_seconds())
+    for second in range(300, 300 + round(hours * 3600), step):
+        state = observed(state, given, 2, expected, None, at(second))
+    return state
+
+
+HALF_HUNG = after(200, load(1000, 50_000))
+"""Each replica was seen to do 500 of 1000 tokens/s."""
+
+
+def test_a_lesson_fades_in_work_that_it_does_not_limit() -> None:
+    hour = learned(worked(HALF_HUNG, load(800, 0), 1), 4000)
+    assert hour == pytest.approx(500_000 + FADES_PER_HOUR * 500_000, rel=0.01)
+    days = learned(worked(HALF_HUNG, load(2000, 0), 48), 200_000)
+    assert days == pytest.approx(EXPECTED, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("served", "queued"),
+    [(300, 0), (800, 100)],  # idle; something waits
+)
+def test_a_lesson_stays_while_nothing_contradicts_it(served: float, queued: float) -> None:
+    assert learned(worked(HALF_HUNG, load(served, queued), 5), 20_000) == 500_000
+
+
+def test_a_lesson_above_what_is_expected_stays() -> None:
+    fast = after(200, load(3000, 50_000))
+    assert learned(worked(fast, load(2500, 0), 5), 20_000) == 1_500_000
+
+
+def test_without_an_expectation_a_lesson_fades_upwards_and_saturation_teaches_it_again() -> None:
+    state = worked(after(200, load(1000, 50_000)), load(800, 0), 2, expected=None)
+    assert (learned(state, 7500, expected=None) or 0) > 550_000
+    for second in range(10_000, 10_300, 15):
+        state = observed(state, load(1000, 50_000), 2, None, None, at(second))
+    assert learned(state, 10_300, expected=None) == 500_000
+
+
+def test_what_is_expected_alone_does_not_fade() -> None:
+    assert worked(CapacityState(), load(1800, 0), 1).compute == ()
 
 
 def test_a_gap_of_data_is_no_saturation() -> None:

@@ -40,9 +40,11 @@ def past(*rates: float) -> DemandState:
     return state
 
 
-def needed(state: DemandState, rate: float, *, queued: float = 0, ready: int = 10, starting: int = 0) -> Need:
+def needed(
+    state: DemandState, rate: float, *, queued: float = 0, ready: int = 10, starting: int = 0, startup: float = 30.0
+) -> Need:
     load = tokens(per_second(rate), queued=per_second(queued))
-    found = need(load, state, Supply(ready, starting, 30.0), MU)
+    found = need(load, state, Supply(ready, starting, startup), MU)
     assert found is not None
     return found
 
@@ -123,7 +125,7 @@ def bursts(*starts: int, length: int = 8, steps: int = 81, low: float = 1000, hi
 
 
 def test_a_lone_burst_counts_in_full_for_five_minutes_and_then_fades() -> None:
-    cautions = [needed(bursts(10, steps=steps), 1000).caution for steps in (24, 30, 40, 60)]
+    cautions = [needed(bursts(10, steps=steps), 1000, startup=120.0).caution for steps in (24, 30, 40, 60)]
     assert cautions[:2] == [7_000_000, 7_000_000]
     assert cautions[2] < 3_000_000
     assert cautions[3] < 300_000

@@ -56,7 +56,7 @@ class Replay:
     [
         (4, 3400, 5),  # with 15 % until the past is known: 3910 / 850
         (4, 2900, 4),
-        (4, 1200, 2),  # with twice that margin to shrink, and at most 80 % in use without any
+        (4, 1200, 2),  # with that margin, and at most 80 % in use without any
         (4, 0, 1),
         (20, 99_000, 20),
     ],
@@ -229,3 +229,16 @@ def test_the_state_stays_bounded() -> None:
     assert len(replay.state.demand.levels) <= 161
     assert len(replay.state.startups) <= 32
     assert len(replay.state.history.recommendations) <= 62
+
+
+def test_a_latency_that_growing_does_not_lower_is_told_as_the_limit_and_lets_the_pool_shrink() -> None:
+    slow = Signal(type=SignalType.FIRST_TOKEN_LATENCY, target_milliseconds=10)
+    replay, size, sizes = Replay(rules(signals=[DEMAND, slow])), 4, list[int]()
+    load = replace(tokens(3000), signals={slow.key: Fresh(200_000)})
+    for _ in range(160):
+        decision = replay.tick(pool(size, load))
+        sizes.append(size := decision.replicas)
+    assert max(sizes) < 10  # of 20
+    assert sizes[-1] == 4
+    assert (decision.reason, decision.limited) == (Reason.GROWTH_FUTILE, Reason.GROWTH_FUTILE)
+    assert "more replicas did not lower" in decision.message

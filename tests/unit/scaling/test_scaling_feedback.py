@@ -4,7 +4,7 @@ from itertools import count
 import pytest
 
 from autoglm_api.spec import MemorySource, Signal, SignalType
-from autoglm_operator.scaling.feedback import Watch
+from autoglm_operator.scaling.feedback import RETRY_AFTER, Watch
 from autoglm_operator.scaling.model import NOT_READ, Load
 from autoglm_operator.scaling.observation import observe
 from autoglm_operator.scaling.readings import AtLeast, Fresh, Problem, Reading
@@ -51,11 +51,87 @@ def test_the_next_step_waits_until_the_last_one_has_had_its_time() -> None:
     assert watcher.asks(250, 7, current=30) == [30, 30, 30, 30, 30, 33, 33]
 
 
+class Grower(Watcher):
+    """A pool that is what the latency asks for, with the same queries for however many replicas."""
+
+    def __init__(self, queries: float = 40, size: int = 4) -> None:
+        super().__init__(TTFT, in_flight=Fresh(round(queries * 1000)))
+        self.size = size
+        self.most = size
+
+    def grow(self, figure: float, times: int) -> Opinion:
+        for _ in range(times):
+            opinion = self.look(figure, current=self.size)
+            self.size = opinion.proposal or self.size
+            self.most = max(self.most, self.size)
+        return opinion
+
+
+def test_a_target_below_what_the_model_can_do_stops_the_steps() -> None:
+    pool = Grower()
+    found = pool.grow(250, 100)
+    assert pool.most == 7  # three steps, and no more
+    assert (found.proposal, found.fits, found.is_vain) == (None, 0, True)
+    assert "more replicas did not lower it" in found.note
+
+
+def test_it_is_tried_again_after_an_hour() -> None:
+    pool = Grower()
+    pool.grow(250, 100)
+    hour = round(RETRY_AFTER.total_seconds() / 5)
+    pool.grow(250, hour - 110)
+    assert pool.most == 7
+    pool.grow(250, 60)
+    assert pool.most > 7
+
+
+def test_a_step_that_helps_is_followed_by_more() -> None:
+    pool = Grower()
+    for figure in range(900, 300, -50):
+        pool.grow(figure, 9)
+    assert pool.most >= 10
+
+
+def test_steps_that_a_growing_load_eats_up_prove_nothing() -> None:
+    pool = Grower()
+    for _ in range(150):
+        pool.in_flight = Fresh(10_000 * pool.size)
+        assert not pool.grow(250, 1).is_vain
+    assert pool.most > 10
+
+
+def test_steps_of_which_no_replica_came_prove_nothing() -> None:
+    pool = Grower()
+    found = [pool.look(250, current=pool.size, ready=4) for _ in range(150)]
+    assert not any(opinion.is_vain for opinion in found)
+
+
+def test_without_the_queries_in_flight_nothing_is_proved() -> None:
+    pool = Grower()
+    pool.in_flight = NOT_READ
+    assert not pool.grow(250, 100).is_vain
+
+
+def test_a_target_that_is_kept_again_ends_it() -> None:
+    pool = Grower()
+    pool.grow(250, 100)
+    pool.grow(100, 15)
+    assert not pool.look(250, current=7).is_vain
+
+
 def test_a_kept_latency_holds_for_a_stable_window_and_then_has_no_opinion() -> None:
     watcher = Watcher(TTFT)
     watcher.asks(250, 7)
     asked = watcher.asks(100, 20, current=5)
     assert asked[:12] == [5] * 12
+    assert asked[13:] == [None] * 7
+
+
+def test_a_latency_that_was_over_its_target_for_a_moment_holds_no_longer_than_the_stable_window() -> None:
+    watcher = Watcher(TTFT)
+    watcher.look(250)
+    asked = watcher.asks(100, 20)
+    assert asked[:12] == [4] * 12
     assert asked[13:] == [None] * 7
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from autoglm_api.spec import Scaling
 from autoglm_operator.scaling.decide import PoolState, decide
-from autoglm_operator.scaling.schedule import next_start, problems, scheduled
+from autoglm_operator.scaling.schedule import problems, scheduled
 from support.scaling_pools import fresh_load, scaling, snapshot
 
 
@@ -123,20 +123,6 @@ def test_a_date_that_does_not_exist_is_told(text: str) -> None:
 
 def test_good_schedules_have_no_problems() -> None:
     assert problems(windows({**NIGHT, **BERLIN, "dates": ["02-29", "2026-11-11"]}, DAY)) == ()
-
-
-def test_next_start() -> None:
-    pair = windows({**NIGHT, "name": "night"}, {**DAY, "name": "day", "days": ["Mon"]})
-    start = next_start(pair, utc("2026-01-05T08:00"))
-    assert start is not None
-    assert (start.at, start.minimum, start.name) == (utc("2026-01-05T09:00"), 5, "day")
-    later = next_start(pair, utc("2026-01-05T09:00"))
-    assert later is not None
-    assert (later.at, later.name) == (utc("2026-01-05T22:00"), "night")
-
-
-def test_no_start_within_a_week() -> None:
-    assert next_start(windows({**DAY, "dates": ["11-11"]}), utc("2026-01-05T08:00")) is None
 
 
 def test_a_decision_tells_what_is_wrong_with_a_schedule() -> None:
