@@ -11,6 +11,7 @@ from contextlib import aclosing
 from typing import Any, Final
 
 import grpc
+from tritonclient.grpc import model_config_pb2
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc.service_pb2_grpc import (
     GRPCInferenceServiceServicer,
@@ -19,7 +20,7 @@ from tritonclient.grpc.service_pb2_grpc import (
 
 from autoglm_api import names
 from autoglm_api.config import EngineSpec
-from autoglm_node import __version__
+from autoglm_node import __version__, statistics
 from autoglm_node import inference_protocol as oip
 from autoglm_node.accounting import counted
 from autoglm_node.failure import RefusalError
@@ -111,6 +112,26 @@ class Servicer(GRPCInferenceServiceServicer, ABC):  # type: ignore[misc]  # gene
 
         return await _told(context, described)
 
+    async def ModelConfig(self, request: Any, context: Context) -> Any:  # noqa: N802
+        """What the model takes and gives, in the words of Triton's configuration."""
+
+        async def described() -> Any:
+            check_model(self.spec, request.name)
+            return pb.ModelConfigResponse(config=_config(self.description(request.name, names.PART_OF)))
+
+        return await _told(context, described)
+
+    async def ModelStatistics(self, request: Any, context: Context) -> Any:  # noqa: N802
+        """How many queries ended how."""
+
+        async def described() -> Any:
+            model = request.name or self.spec.model_name
+            check_model(self.spec, model)
+            told = statistics.described(model, oip.MODEL_VERSION, self.metrics.took)
+            return pb.ModelStatisticsResponse(model_stats=[told])
+
+        return await _told(context, described)
+
     async def ModelInfer(self, request: Any, context: Context) -> Any:  # noqa: N802
         """Answer one query."""
 
@@ -177,6 +198,19 @@ class TextServicer(Servicer):
             (names.HEADER_PROMPT_TOKENS, str(reply.prompt_tokens)),
             (names.HEADER_CONFIDENCE, f"{reply.tally.confidence:.4f}"),
         )
+
+
+def _config(described: dict[str, Any]) -> Any:
+    """Return a description of a model as a Triton configuration: what a client may send, not how it is run."""
+    config = model_config_pb2.ModelConfig(name=described["name"], platform=described["platform"])
+    for field in ("inputs", "outputs"):
+        listed = getattr(config, field.removesuffix("s"))
+        for one in described[field]:
+            kind = "STRING" if one["datatype"] == "BYTES" else one["datatype"]
+            added = listed.add(name=one["name"], data_type=f"TYPE_{kind}", dims=one["shape"])
+            if field == "inputs" and one["name"] != oip.TEXT_INPUT:
+                added.optional = True
+    return config
 
 
 def _query(request: Any) -> Query:

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from autoglm_api import names
 from autoglm_node.query import Tally
+from autoglm_node.statistics import Took
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _TOKEN_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2.5)
@@ -18,6 +19,7 @@ class Metrics:
     def __init__(self, model: str) -> None:
         """Make the series of one model's node in a registry of their own."""
         self.registry = CollectorRegistry()
+        self.took = Took()
         registry = self.registry
         self.in_flight = Gauge(names.METRIC_NODE_IN_FLIGHT, "Queries inside, below the cap", registry=registry)
         self.queries = Counter(names.METRIC_NODE_QUERIES, "Queries by HTTP status", ["code"], registry=registry)

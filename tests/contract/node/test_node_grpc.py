@@ -10,7 +10,13 @@ import grpc
 import httpx
 import numpy as np
 import pytest
-from tritonclient.grpc import InferenceServerClient, InferenceServerException, InferInput
+from tritonclient.grpc import (
+    InferenceServerClient,
+    InferenceServerException,
+    InferInput,
+    InferRequestedOutput,
+    model_config_pb2,
+)
 
 from autoglm_api import names
 from support.node_artifacts import SLOW_LAYERS, engine_spec, write_artifact
@@ -71,6 +77,22 @@ def test_the_server_says_what_it_is(client: InferenceServerClient) -> None:
     described = client.get_model_metadata("glm-test", as_json=True)
     assert "text_input" in {one["name"] for one in described["inputs"]}
     assert client.get_server_metadata().name == names.PART_OF
+
+
+def test_tools_that_measure_are_told_what_may_be_sent_and_what_was_answered(client: InferenceServerClient) -> None:
+    config = client.get_model_config("glm-test").config
+    kinds = {one.name: (model_config_pb2.DataType.Name(one.data_type), one.optional) for one in config.input}
+    assert (kinds["text_input"], kinds["max_tokens"]) == (("TYPE_STRING", False), ("TYPE_INT32", True))
+    before = client.get_inference_statistics("glm-test").model_stats[0]
+    client.infer("glm-test", inputs())
+    with pytest.raises(InferenceServerException):
+        client.infer("glm-test", inputs(text=""), outputs=[InferRequestedOutput("other")])
+    after = client.get_inference_statistics("glm-test").model_stats[0]
+    assert after.inference_count == before.inference_count + 1
+    assert after.inference_stats.success.ns > before.inference_stats.success.ns
+    assert after.inference_stats.fail.count == before.inference_stats.fail.count + 1
+    with pytest.raises(InferenceServerException, match="does not exist here"):
+        client.get_model_config("other")
 
 
 def test_an_answer_is_that_of_http(node: NodeProcess, client: InferenceServerClient) -> None:
