@@ -38,7 +38,7 @@ class Pair:
 
 def pair(
     *,
-    valid: tuple[dt.timedelta, dt.timedelta] = (-HOUR, HOUR),
+    valid: tuple[dt.timedelta, dt.timedelta] = (-HOUR, 24 * HOUR),
     rsa_bits: int = 0,
     for_clients: bool = False,
     password: bytes = b"",

@@ -57,7 +57,7 @@ def test_an_encrypted_key_is_refused_and_nobody_is_asked_for_its_password() -> N
 
 def test_a_good_one_is_told_with_its_end() -> None:
     certificates = Certificates()
-    assert taken(certificates, good().entries) is None
+    assert taken(certificates, pair(valid=(-HOUR, HOUR)).entries) is None
     told = series(certificates)
     assert told[names.METRIC_GATEWAY_CERTIFICATE_BROKEN] == 0
     assert abs(told[names.METRIC_GATEWAY_CERTIFICATE_EXPIRY] - time.time() - 3600) < 60
