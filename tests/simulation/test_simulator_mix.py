@@ -13,7 +13,7 @@ from autoglm_operator.simulate.ours import Ours, ours
 from autoglm_operator.simulate.policies import Sizing
 from autoglm_operator.simulate.replay import Result, Run
 from autoglm_operator.simulate.service import Service
-from autoglm_operator.simulate.together import Member, simulate_together
+from autoglm_operator.simulate.together import Member, Place, simulate_together
 from autoglm_operator.simulate.traces import Rates
 
 SERVICE = Service(capacity_tokens=1000.0, startup_seconds=120.0)
@@ -39,8 +39,8 @@ def engine() -> Ours:
 
 def members() -> dict[str, Member]:
     return {
-        "light": Member(engine(), rates(QueryClass.SIMPLE), RUN, QueryClass.SIMPLE),
-        "large": Member(engine(), rates(QueryClass.COMPLEX), RUN, QueryClass.COMPLEX),
+        "light": Member(engine(), rates(QueryClass.SIMPLE), RUN, Place(QueryClass.SIMPLE)),
+        "large": Member(engine(), rates(QueryClass.COMPLEX), RUN, Place(QueryClass.COMPLEX)),
     }
 
 

@@ -13,6 +13,7 @@ from autoglm_api.schema import milli_units
 from autoglm_api.spec import Pool, QueryClass, Scaling, SignalType, Spec, parse_spec
 from autoglm_cli.simulation.problem import Problem
 from autoglm_operator.simulate.service import Service
+from autoglm_operator.simulate.together import Place
 
 DEFAULT_CAPACITY: Final = 2000.0
 WIDE: Final = Scaling(min_replicas=1, max_replicas=1000)
@@ -42,6 +43,10 @@ class SimulatedPool:
     scaling: Scaling
     service: Service
     gpus_per_replica: int = 1
+    place: Place | None = None
+    """What it is among the pools of its deployment; None: it is alone."""
+    gpu_budget: int | None = None
+    """The deployment's."""
 
 
 def pools_of(manifest: Path | None, name: str | None, asked: Asked) -> list[SimulatedPool]:
@@ -50,7 +55,14 @@ def pools_of(manifest: Path | None, name: str | None, asked: Asked) -> list[Simu
         return [_with_bounds(SimulatedPool(name or "pool", None, 1.0, WIDE, _service(WIDE, 8, asked)), asked)]
     spec = spec_of(manifest)
     if name is None:
-        return [_with_bounds(_simulated(pool, _share(pool, spec.pools), asked), asked) for pool in spec.pools]
+        return [
+            replace(
+                _with_bounds(_simulated(pool, _share(pool, spec.pools), asked), asked),
+                place=Place(pool.serves, pool.weight, pool.engine.gpus_per_replica),
+                gpu_budget=spec.gpu_budget,
+            )
+            for pool in spec.pools
+        ]
     found = next((pool for pool in spec.pools if pool.name == name), None)
     if found is None:
         raise Problem(f"{manifest.name} has no pool {name!r}; it has {', '.join(pool.name for pool in spec.pools)}")

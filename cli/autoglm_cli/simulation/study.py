@@ -9,7 +9,7 @@ from autoglm_cli.simulation.arrivals import Arrivals
 from autoglm_cli.simulation.pools import SimulatedPool
 from autoglm_cli.simulation.problem import Problem
 from autoglm_cli.simulation.sweep import Sweep, changed
-from autoglm_operator.simulate.experiment import Experiment, Fidelity, Outcome, outcome_of
+from autoglm_operator.simulate.experiment import Experiment, Fidelity, Outcome, outcome_of, outcomes_together
 from autoglm_operator.simulate.faults import Faults
 from autoglm_operator.simulate.measures import measured
 from autoglm_operator.simulate.policies import UnknownPolicyError
@@ -81,18 +81,38 @@ def conducted(question: Question, arrivals: Arrivals, pools: list[SimulatedPool]
 
 def _answers(question: Question, arrivals: Arrivals, pools: list[SimulatedPool]) -> Iterator[Answer]:
     values = question.sweep.values if question.sweep else (None,)
+    seeds = range(question.seed, question.seed + question.seeds)
+    seeded = {pool.name: [_experiment(question, arrivals, pool, seed) for seed in seeds] for pool in pools}
+    outcomes: dict[Case, tuple[Outcome, ...]] = {}
+    for value in values:
+        for policy in question.policies:
+            of_pools = {name: [_asked(question, one, policy, value) for one in of] for name, of in seeded.items()}
+            for name, found in _outcomes(pools, of_pools).items():
+                outcomes[Case(name, policy, value)] = found
     for pool in pools:
-        seeded = [_experiment(question, arrivals, pool, question.seed + number) for number in range(question.seeds)]
         for value in values:
             for policy in question.policies:
-                yield _answer(question, Case(pool.name, policy, value), seeded)
+                case = Case(pool.name, policy, value)
+                yield _answer(question, case, outcomes[case])
 
 
-def _answer(question: Question, case: Case, seeded: list[Experiment]) -> Answer:
-    experiments = [replace(experiment, policy=case.policy) for experiment in seeded]
-    if question.sweep is not None and case.value is not None:
-        experiments = [changed(experiment, question.sweep.name, case.value) for experiment in experiments]
-    outcomes = tuple(outcome_of(experiment) for experiment in experiments)
+def _asked(question: Question, experiment: Experiment, policy: str, value: str | None) -> Experiment:
+    experiment = replace(experiment, policy=policy)
+    return experiment if question.sweep is None or value is None else changed(experiment, question.sweep.name, value)
+
+
+def _outcomes(pools: list[SimulatedPool], of_pools: dict[str, list[Experiment]]) -> dict[str, tuple[Outcome, ...]]:
+    """Run every pool with every seed: together where the operator would decide them together, else one by one."""
+    places = {pool.name: pool.place for pool in pools if pool.place is not None}
+    first = of_pools[pools[0].name][0]
+    if first.policy != "ours" or first.fidelity is not Fidelity.FLUID or len(places) < len(pools):
+        return {name: tuple(outcome_of(one) for one in of) for name, of in of_pools.items()}
+    runs = [dict(zip(of_pools, of_seed, strict=True)) for of_seed in zip(*of_pools.values(), strict=True)]
+    together = [outcomes_together(run, places, pools[0].gpu_budget) for run in runs]
+    return {name: tuple(one[name] for one in together) for name in of_pools}
+
+
+def _answer(question: Question, case: Case, outcomes: tuple[Outcome, ...]) -> Answer:
     rng = np.random.default_rng(question.seed)
     slo = attainment_interval([outcome.result for outcome in outcomes], rng)
     return Answer(case, outcomes, _mean([figures_of(outcome) for outcome in outcomes]), slo)

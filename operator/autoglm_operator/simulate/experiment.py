@@ -1,6 +1,6 @@
 """From the question of a user to a run: which trace, which pool, which policy, which fidelity."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -9,11 +9,13 @@ import numpy as np
 
 from autoglm_api.spec import Scaling
 from autoglm_operator.simulate.fluid import simulate_fluid
+from autoglm_operator.simulate.ours import ours
 from autoglm_operator.simulate.policies import Sizing, factory_of
 from autoglm_operator.simulate.policy import Policy
 from autoglm_operator.simulate.replay import Result, Run
 from autoglm_operator.simulate.request import simulate_requests
 from autoglm_operator.simulate.stopwatch import Stopwatch
+from autoglm_operator.simulate.together import Member, Place, simulate_together
 from autoglm_operator.simulate.traces import Queries, Rates, Trace, TraceError, queries_for
 
 MOST_QUERIES: Final = 5_000_000
@@ -64,6 +66,24 @@ def outcome_of(experiment: Experiment) -> Outcome:
         return Outcome(experiment, result, watch)
     rates = scaled_rates(experiment)
     return Outcome(experiment, simulate_fluid(rates, _policies(experiment, rates), experiment.run))
+
+
+def outcomes_together(
+    experiments: Mapping[str, Experiment], places: Mapping[str, Place], gpu_budget: int | None
+) -> dict[str, Outcome]:
+    """Run our engine for all pools of a deployment at once, in the fluid model; raises TraceError."""
+    rates = {name: scaled_rates(one) for name, one in experiments.items()}
+    if len({one.seconds for one in rates.values()}) > 1:
+        raise TraceError("the traces of the pools are not equally long")
+
+    def members() -> dict[str, Member]:
+        return {
+            name: Member(ours(sizing_of(one, rates[name])), rates[name], one.run, places[name])
+            for name, one in experiments.items()
+        }
+
+    results = simulate_together(members, gpu_budget)
+    return {name: Outcome(one, results[name]) for name, one in experiments.items()}
 
 
 def scaled_rates(experiment: Experiment) -> Rates:

@@ -1,8 +1,9 @@
 """Our engine for all pools of a deployment at once, as the operator runs it: one mix of classes, one GPU budget."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import NamedTuple
 
 from autoglm_api.spec import QueryClass
 from autoglm_operator.scaling.deployment import DeploymentState, decide_deployment, inputs_for
@@ -15,6 +16,15 @@ from autoglm_operator.simulate.replay import Lane, Result, Run, replay_together
 from autoglm_operator.simulate.traces import Rates
 
 
+class Place(NamedTuple):
+    """What a pool is among the others."""
+
+    serves: QueryClass
+    weight: int = 1
+    gpus_per_replica: int = 1
+    """GPUs of the deployment's budget."""
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """One pool of a simulated deployment."""
@@ -23,9 +33,7 @@ class Member:
     """What the pool's own engine would be told: scaling, slots, tick."""
     rates: Rates
     run: Run
-    serves: QueryClass
-    weight: int = 1
-    gpus_per_replica: int = 1
+    place: Place
 
 
 @dataclass(slots=True)
@@ -60,10 +68,10 @@ class OursTogether:
             current=seen.current,
             ready=seen.ready,
             rolling_out=False,
-            serves=member.serves,
-            weight=member.weight,
+            serves=member.place.serves,
+            weight=member.place.weight,
             concurrency=seen.concurrency,
-            gpus_per_replica=member.gpus_per_replica,
+            gpus_per_replica=member.place.gpus_per_replica,
             unschedulable=seen.unschedulable,
             unschedulable_seconds=seen.unschedulable_seconds,
             no_room=seen.no_room,
@@ -80,4 +88,4 @@ def simulate_together(members: Callable[[], Mapping[str, Member]], gpu_budget: i
 
 def _lane(member: Member) -> Lane:
     fleet = Fleet(member.run.service.startup_seconds, drain_seconds=0.0)
-    return Lane(Fluid(member.rates, member.run.service, fleet), member.rates, replace(member.run))
+    return Lane(Fluid(member.rates, member.run.service, fleet), member.rates, member.run)

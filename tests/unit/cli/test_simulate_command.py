@@ -93,6 +93,31 @@ def test_without_a_pool_each_gets_its_share(trace: str, manifest: str) -> None:
     assert sizes == {"light": 36, "large": 12}
 
 
+def test_pools_of_a_manifest_share_its_gpu_budget(trace: str, manifest: str, tmp_path: Path) -> None:
+    words = ("--capacity-tokens", "20", "--startup-seconds", "5", "--max", "20", "--initial", "2")
+    free = answer(trace, "-f", manifest, *words)["results"]
+    tight = tmp_path / "tight.yaml"
+    tight.write_text(Path(manifest).read_text("utf-8") + "  gpuBudget: 12\n", "utf-8")
+    held = answer(trace, "-f", str(tight), *words)["results"]
+    assert sum(one["meanReplicas"] for one in free) > 6
+    assert sum(one["meanReplicas"] for one in held) <= 6, "two GPUs per replica"
+    request = answer(trace, "-f", str(tight), *words, "--fidelity", "request")["results"]
+    assert [one["pool"] for one in request] == ["light", "large"]
+
+
+@pytest.mark.parametrize("policy", ["ours", "static"])
+def test_seeds_and_sweeps_keep_their_place_with_several_pools(trace: str, manifest: str, policy: str) -> None:
+    words = (trace, "-f", manifest, "--policy", policy, "--sweep", "maxReplicas=2,9", "--seeds", "2")
+    results = answer(*words)["results"]
+    assert [(one["pool"], one["value"]) for one in results] == [
+        ("light", "2"),
+        ("light", "9"),
+        ("large", "2"),
+        ("large", "9"),
+    ]
+    assert all(one["maxReplicas"] <= int(one["value"]) for one in results)
+
+
 def test_policies_are_compared_in_pairs(trace: str) -> None:
     body = answer(trace, "--policy", "static,hpa-token-rate", "--seeds", "2")
     assert [one["policy"] for one in body["results"]] == ["static", "hpa-token-rate"]
