@@ -27,7 +27,7 @@ from autoglm_api.keys import hash_of
 
 HERE: Final = Path(__file__).resolve().parent
 CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "autoglm"
-START_SECONDS: Final = 90.0
+START_SECONDS: Final = 240.0  # LiteLLM imports for a minute on a busy machine
 _TYPES: Final = "type.googleapis.com/envoy.extensions.filters"
 _CONFIG: Final = {
     "deployment": "shop-assistant",
@@ -153,7 +153,10 @@ def _litellm(port: int, replicas: Sequence[int], directory: Path) -> list[str]:
         for one in replicas
     ]
     config = directory / "litellm.json"  # JSON is YAML
-    config.write_text(json.dumps({"model_list": models, "litellm_settings": {"telemetry": False}}))
+    # It does not start without a key; that of the benchmark is no secret.
+    general = {"master_key": KEY, "dangerously_permit_weak_or_unset_master_key": True}
+    settings = {"model_list": models, "litellm_settings": {"telemetry": False}, "general_settings": general}
+    config.write_text(json.dumps(settings))
     program = str(LITELLM.python().with_name("litellm"))
     return [program, "--config", str(config), "--host", HOST, "--port", str(port), "--num_workers", "1"]
 

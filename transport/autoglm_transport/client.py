@@ -8,8 +8,9 @@ from typing import Final
 
 from autoglm_transport.connecting import connected
 from autoglm_transport.errors import ConnectFailedError, NoAnswerError
-from autoglm_transport.exchange import Listener, UpstreamConnection, UpstreamResponse
+from autoglm_transport.exchange import Listener, UpstreamConnection
 from autoglm_transport.http import Pair, encode_pairs, request_line
+from autoglm_transport.response import UpstreamResponse
 
 Address = tuple[str, int]
 

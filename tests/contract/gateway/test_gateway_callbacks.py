@@ -9,6 +9,7 @@ import pytest
 from autoglm_api import names
 from autoglm_api.cache import Cache
 from autoglm_gateway.relay import Relay
+from autoglm_transport.client import UpstreamPool
 from autoglm_transport.http import Request
 from autoglm_transport.responder import Responder
 from support.gateways import GatewayUnderTest, Replica, answer_name, chat_body, config, replica, running_gateway
@@ -206,3 +207,23 @@ async def test_repeated_queries_by_callbacks_are_stored_at_the_second_and_found_
         await gate.chat(WARM)
         told = [(await gate.chat("same", temperature=0)).headers[names.HEADER_CACHE] for _ in range(3)]
         assert (told, len(light.requests)) == (["miss", "miss", "hit"], 3)
+
+
+async def test_a_client_that_leaves_while_a_connection_is_made_frees_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    connecting = asyncio.Event()
+
+    async def never_connected(*_: object) -> None:
+        connecting.set()
+        await asyncio.sleep(60)
+
+    async with replica() as light, running_gateway(light=[light.port]) as gate:
+        with monkeypatch.context() as patched:
+            patched.setattr(UpstreamPool, "connect", never_connected)
+            _, writer = await asyncio.open_connection(HOST, gate.port)
+            writer.write(request("POST", names.PATH_CHAT, body=chat_body()))
+            await asyncio.wait_for(connecting.wait(), 3)
+            assert in_flight(gate) == 1
+            writer.close()
+            await eventually(lambda: in_flight(gate) == 0)
+        assert (await gate.chat()).status == 200
+        assert await counted(gate, "499")
