@@ -69,6 +69,7 @@ async def test_a_quota_is_named_and_told_to_the_engine(world: World) -> None:
         await operator.until(lambda: _pool(world)["readyReplicas"] == 2)
         target = operator.targets()["light"]
         assert (target.current, target.ready, target.unschedulable) == (6, 2, 4)
+        assert target.no_room is Reason.QUOTA
         assert (world.condition("Ready")["status"], world.condition("Degraded")["reason"]) == ("True", "QuotaExceeded")
         operator.decide("light", 2)
         await operator.until(lambda: _condition(world, "ScalingLimited")[0] == "False")
