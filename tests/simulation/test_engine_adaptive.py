@@ -1,7 +1,8 @@
 """Loads of the engine in virtual time: adapting against fixed settings.
 
-The costs of a step are those that `benchmarks/node/run.py costs` fits to the shop's large model; slower engines are
-that model times a factor, and one has a high price for every run, as a GPU has.
+The costs of a step are about those of the shop's large model (`benchmarks/node/run.py precision` prints least times,
+`costs` what the engine learns under load); slower engines are that model times a factor, and one has a high price for
+every run, as a GPU has.
 """
 
 from collections.abc import Sequence as Items
@@ -17,7 +18,7 @@ from autoglm_node.engine.packing import Batching, Bucket
 from autoglm_node.engine.sequence import Sequence
 from autoglm_node.engine.stepping import Stepper
 
-SLOTS, ROOM, SECONDS = 32, 2048, 6
+SLOTS, ROOM = 32, 2048
 BUCKETS = (Bucket(127, 32), Bucket(400, 16), Bucket(ROOM, 8))
 
 
@@ -34,16 +35,16 @@ class Costs(NamedTuple):
         return Costs(*(factor * cost for cost in self))
 
 
-LARGE = Costs(130e-6, 45e-6, 0.12e-6, 100e-6, 64e-6)
+LARGE = Costs(120e-6, 50e-6, 0.12e-6, 100e-6, 50e-6)
 GPU = Costs(8e-3, 0.3e-3, 1e-6, 8e-3, 0.05e-3)
 
 
 class Clocked:
     """A model whose calls take virtual time; a neighbour slows the machine in the second half of a run."""
 
-    def __init__(self, costs: Costs, slow: float) -> None:
+    def __init__(self, costs: Costs, slow: float, since: float) -> None:
         self.now = 0.0
-        self._costs, self._slow = costs, slow
+        self._costs, self._slow, self._since = costs, slow, since
 
     def prefill(self, slot: int, prompts: Items[Items[int]]) -> np.ndarray:
         return self._take(self._costs.pack + self._costs.token * len(prompts) * max(map(len, prompts)), len(prompts))
@@ -59,7 +60,7 @@ class Clocked:
         pass
 
     def _take(self, seconds: float, rows: int) -> np.ndarray:
-        self.now += seconds * (1 if self.now < SECONDS / 2 else self._slow)
+        self.now += seconds * (1 if self.now < self._since else self._slow)
         return np.zeros((rows, 2), np.float32)
 
 
@@ -73,19 +74,20 @@ class Case:
     slow: float
     pause: float
     first: float
+    seconds: float = 6
 
     def arrivals(self, seed: int = 1) -> list[tuple[float, Sequence]]:
         """Every fifth prompt is long."""
         rng, now, made = np.random.default_rng(seed), 0.0, list[tuple[float, Sequence]]()
-        while now < SECONDS:
-            now += float(rng.exponential(1 / (self.calm if now < SECONDS / 2 else self.busy)))
+        while now < self.seconds:
+            now += float(rng.exponential(1 / (self.calm if now < self.seconds / 2 else self.busy)))
             length = int(rng.integers(300, 1000) if rng.random() < 0.2 else rng.integers(10, 60))
             made.append((now, Sequence(len(made), (7,) * length, int(rng.integers(4, 60)))))
         return made
 
     def missed(self, batching: Batching, *, adapting: bool) -> float:
         """The share of first tokens and of next tokens that come too late, added."""
-        model = Clocked(self.costs, self.slow)
+        model = Clocked(self.costs, self.slow, self.seconds / 2)
         adaptive = Adaptive(batching, Targets(self.pause, self.first)) if adapting else None
         stepper = Stepper(DecodeLoop(model, SLOTS, ROOM, batching), adaptive, lambda: model.now)
         todo = self.arrivals()
@@ -110,14 +112,14 @@ class Case:
 CASES = {
     "light load": Case(LARGE, 10, 10, 1, 0.010, 0.4),
     "heavy load": Case(LARGE, 60, 60, 1, 0.010, 0.4),
-    "load that grows": Case(LARGE, 10, 90, 1, 0.010, 0.4),
+    "load that grows": Case(LARGE, 10, 90, 1, 0.010, 0.4, 12),
     "load beyond the machine": Case(LARGE, 20, 110, 1, 0.010, 0.4),
     "a neighbour": Case(LARGE, 30, 30, 3, 0.010, 0.4),
     "a neighbour and more load": Case(LARGE, 20, 40, 3, 0.010, 0.4),
-    "a model ten times as slow": Case(LARGE.times(10), 2, 8, 1, 0.030, 2.0),
-    "ten times as slow, with a neighbour": Case(LARGE.times(10), 3, 3, 3, 0.030, 2.0),
-    "a GPU": Case(GPU, 5, 25, 1, 0.040, 0.5),
-    "a GPU beyond its limit": Case(GPU, 15, 60, 1, 0.040, 0.5),
+    "a model ten times as slow": Case(LARGE.times(10), 2, 8, 1, 0.030, 2.0, 40),
+    "ten times as slow, with a neighbour": Case(LARGE.times(10), 3, 3, 3, 0.030, 2.0, 40),
+    "a GPU": Case(GPU, 5, 25, 1, 0.040, 0.5, 15),
+    "a GPU beyond its limit": Case(GPU, 15, 60, 1, 0.040, 0.5, 15),
 }
 FIXED = [(budget, cap, 0.0) for budget in (32, 128, 512) for cap in (8, 32)] + [(128, 12, 0.01), (512, 32, 0.01)]
 

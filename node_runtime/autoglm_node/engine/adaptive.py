@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from autoglm_node.engine.costs import StepCosts, Work
 from autoglm_node.engine.packing import Batching, Bucket
 
-LEAST_TOKENS: Final = 16
+LEAST_TOKENS: Final = 32
 _WEIGHT: Final = 0.1  # of the newest query in the mean gap between queries and in the mean length of its bucket
 _PRESSED: Final = 0.5  # of the time to the first token that may pass before all may start
 
@@ -42,11 +42,11 @@ class Load:
 class Adaptive:
     """Chooses the bounds of each step, never beyond `most`."""
 
-    def __init__(self, most: Batching, targets: Targets) -> None:
-        """Start with no idea of the engine's speed: until some steps are done, `most` holds."""
+    def __init__(self, most: Batching, targets: Targets, costs: StepCosts | None = None) -> None:
+        """Without `costs` start with no idea of the engine's speed: until some steps are done, `most` holds."""
         self._most = most
         self._targets = targets
-        self.costs = StepCosts()
+        self.costs = costs or StepCosts()
         self._gap: float | None = None
         self._last_arrival: float | None = None
         self._lengths = [0.0] * len(most.buckets)
@@ -75,7 +75,7 @@ class Adaptive:
         left = self._targets.pause_seconds - self.costs.decode(load.replies, load.held_tokens)
         pressed = load.oldest_wait_seconds >= _PRESSED * self._targets.first_token_seconds
         return Batching(
-            self._most.buckets if pressed or not load.replies else self._buckets(load, left),
+            self._most.buckets if pressed or self._hopeless() else self._buckets(load, left),
             self._tokens(load.replies, left),
             self._delay(),
         )
@@ -87,6 +87,11 @@ class Adaptive:
         fitting = int((left - self._packs * self.costs.pack) / self.costs.token)
         # Where not even the least fits, the pause is too long in any case: one such pause instead of many.
         return most if fitting < LEAST_TOKENS else min(most, fitting)
+
+    def _hopeless(self) -> bool:
+        """Return whether not even a single reply could go on in time while a prompt is read."""
+        least = self.costs.decode(1, 0) + self.costs.pack + LEAST_TOKENS * self.costs.token
+        return least > self._targets.pause_seconds
 
     def _buckets(self, load: Load, left: float) -> tuple[Bucket, ...]:
         # Where a long prompt is read in parts, a part of the least size must fit beside the replies.

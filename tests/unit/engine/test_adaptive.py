@@ -6,7 +6,7 @@ import pytest
 
 from autoglm_api import spec as spec_models
 from autoglm_node.engine.adaptive import LEAST_TOKENS, Adaptive, Load, Targets
-from autoglm_node.engine.costs import Work
+from autoglm_node.engine.costs import StepCosts
 from autoglm_node.engine.decode_loop import DecodeLoop
 from autoglm_node.engine.packing import Batching, Bucket
 from autoglm_node.engine.sequence import Sequence, TooLongError
@@ -19,15 +19,9 @@ DECODE, ROW, HELD, PACK, TOKEN = 2e-3, 1e-3, 4e-6, 4e-3, 0.1e-3
 
 
 def adaptive(slow: float = 1.0, most: Batching = MOST) -> Adaptive:
-    """One that has seen steps of every kind on an engine of the costs above."""
-    made = Adaptive(most, TARGETS)
-    for number in range(320):
-        replies, packs, tokens = number % 17, number % 3, (number % 3) * (20 + number % 50)
-        held = replies * (number % 7) * 30
-        cost = (DECODE + ROW * replies + HELD * held if replies else 0) + PACK * packs + TOKEN * tokens
-        if cost:
-            made.learn(Work(replies, held, packs, tokens), slow * cost)
-    return made
+    """One that knows the costs above, on a machine so many times as slow."""
+    decode, row, held, pack, token = (slow * cost for cost in (DECODE, ROW, HELD, PACK, TOKEN))
+    return Adaptive(most, TARGETS, StepCosts((decode, row, held, pack, token)))
 
 
 def load(replies: int, in_work: tuple[int, int] | None = None, wait: float = 0.0, held: int = 0) -> Load:
@@ -85,11 +79,15 @@ def test_long_prompts_close_their_bucket_sooner() -> None:
 
 
 def test_one_may_always_start() -> None:
-    assert limits(adaptive(slow=30).choose(load(3, (3, 0))))[1] == 1
+    assert limits(adaptive(slow=4).choose(load(9, (9, 0))))[1] == 1
+
+
+def test_where_the_pause_cannot_be_met_all_may_start() -> None:
+    assert limits(adaptive(slow=30).choose(load(3, (3, 0)))) == [32, 8]
 
 
 def test_when_first_tokens_press_all_may_start() -> None:
-    made = adaptive(slow=8)
+    made = adaptive(slow=4)
     assert limits(made.choose(load(4, wait=0.1)))[0] < 32
     assert limits(made.choose(load(4, wait=0.6))) == [32, 8]
 

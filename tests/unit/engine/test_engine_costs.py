@@ -30,18 +30,18 @@ def learnt(count: int, speed: float = 1.0) -> StepCosts:
 
 
 def test_nothing_is_known_at_first() -> None:
-    costs = learnt(15)
-    assert not costs.known
-    assert costs.decode(8, 100) == 0
+    assert StepCosts().decode(8, 100) == 0
+    assert not learnt(3).known
 
 
 def test_costs_are_those_of_the_steps() -> None:
     costs = learnt(320)
     assert costs.known
-    assert costs.decode(8, 1000) == pytest.approx(DECODE + 8 * ROW + 1000 * HELD, rel=0.1)
-    assert costs.token == pytest.approx(TOKEN, rel=0.15)
-    assert costs.pack == pytest.approx(PACK, rel=0.25)
-    assert costs.row(0) == pytest.approx(ROW, rel=0.15)
+    assert costs.decode(8, 1000) == pytest.approx(DECODE + 8 * ROW + 1000 * HELD, rel=0.2)
+    assert costs.token == pytest.approx(TOKEN, rel=0.4)
+    pack = costs.pack + 50 * costs.token
+    assert pack == pytest.approx(PACK + 50 * TOKEN, rel=0.3)
+    assert costs.row(0) == pytest.approx(ROW, rel=0.4)
 
 
 def test_no_replies_take_no_time() -> None:
@@ -64,13 +64,20 @@ def test_one_interrupted_step_changes_little() -> None:
     assert costs.decode(8, 1000) < 2 * before
 
 
-def test_what_never_varies_predicts_itself_and_costs_nothing_negative() -> None:
+def test_what_never_varies_predicts_itself() -> None:
     costs, same = StepCosts(), Work(8, 2000, 0, 0)
     for _ in range(100):
         costs.learn(same, 0.010)
     assert costs.decode(8, 2000) == pytest.approx(0.010, rel=0.05)
-    assert costs.row(100) >= 0
-    assert (costs.token, costs.pack) == (0, 0)
+
+
+def test_a_long_step_of_one_kind_says_little_about_the_others() -> None:
+    costs = learnt(320)
+    token, decode = costs.token, costs.decode(8, 1000)
+    for _ in range(5):
+        costs.learn(Work(8, 1000, 0, 0), 2 * decode)
+    assert costs.decode(8, 1000) > 1.5 * decode
+    assert costs.token < 1.3 * token
 
 
 def test_noise_makes_no_cost_negative() -> None:
