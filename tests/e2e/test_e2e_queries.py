@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import openai
 import pytest
+import tritonclient.grpc
 import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
@@ -108,4 +109,19 @@ def test_the_triton_client_is_told_of_an_unknown_model(shop: Shop) -> None:
     triton = tritonclient.http.InferenceServerClient(f"{host}:{port}")
     with pytest.raises(InferenceServerException, match="nothing-here"):
         triton.get_model_metadata("nothing-here")
+    triton.close()
+
+
+def test_a_workers_grpc_port_gives_the_same_answer_through_its_service(shop: Shop, client: openai.OpenAI) -> None:
+    services = shop.get("services", "-l", f"{names.LABEL_POOL}=light")["items"]
+    named = {port["name"]: port["port"] for service in services for port in service["spec"]["ports"]}
+    assert named[names.PORT_NAME_GRPC] == names.WORKER_GRPC_PORT
+    (worker,) = shop.ready_pods(names.COMPONENT_WORKER, "light")
+    triton = tritonclient.grpc.InferenceServerClient(f"{worker['status']['podIP']}:{names.WORKER_GRPC_PORT}")
+    text = tritonclient.grpc.InferInput("text_input", [1], "BYTES")
+    text.set_data_from_numpy(np.array([SIMPLE.prompt.encode()], dtype=np.object_))
+    assert triton.is_model_ready("glm-shop-light")
+    reply = triton.infer("glm-shop-light", [text]).as_numpy("text_output")
+    whole = client.chat.completions.create(model="glm-shop-light", messages=messages(SIMPLE), temperature=0)
+    assert reply[0].decode() == whole.choices[0].message.content
     triton.close()
