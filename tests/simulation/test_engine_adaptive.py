@@ -145,4 +145,4 @@ def test_adapting_is_as_good_as_the_best_fixed_setting_and_better_over_all() -> 
 @pytest.mark.parametrize("name", ["load that grows", "a neighbour"])
 def test_what_a_change_brings_is_met(name: str) -> None:
     case = CASES[name]
-    assert case.missed(MOST, adapting=True) < 0.6 * case.missed(MOST, adapting=False)
+    assert case.missed(MOST, adapting=True) < 0.8 * case.missed(MOST, adapting=False)
