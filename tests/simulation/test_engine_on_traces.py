@@ -14,6 +14,7 @@ from autoglm_operator.simulate.service import Service
 from autoglm_operator.simulate.traces import Rates
 
 MU = 1000.0
+TICK = 5.0
 PEAK = range(600, 1500)
 
 
@@ -67,3 +68,29 @@ def test_a_profile_that_promises_too_much_is_found_out() -> None:
 def test_a_quota_stops_the_asking() -> None:
     asked = replayed("quota@0+2700:15").asked
     assert len(np.unique(asked[720 : PEAK.stop])) == 1
+
+
+def stepped(scrape_seconds: int, factor: float, rng_seed: int = 1) -> tuple[Result, int]:
+    """Twenty minutes of 10 replicas' worth of tokens, then `factor` times that; also the second of the step."""
+    at = np.arange(2400)
+    queries = np.random.default_rng(rng_seed).poisson(np.where(at < 1200, 10, 10 * factor) * MU * 0.85 / 50)
+    rates = Rates(queries.astype(np.float64), queries * 50.0)
+    run = Run(Service(capacity_tokens=MU, startup_seconds=60), scrape_seconds=scrape_seconds)
+    sizing = Sizing(Scaling(min_replicas=1, max_replicas=100), MU, 8, 60.0, TICK, rates.peak_tokens())
+    return simulate_fluid(rates, lambda: ours(sizing), run), 1200
+
+
+@pytest.mark.parametrize("factor", [2.0, 3.0, 5.0])
+@pytest.mark.parametrize("scrape_seconds", [5, 15])
+def test_a_step_of_the_load_is_answered_within_a_scrape_and_a_tick(scrape_seconds: int, factor: float) -> None:
+    result, step = stepped(scrape_seconds, factor)
+    grown = np.flatnonzero(np.diff(result.asked[step:]) > 0)
+    assert grown[0] + 1 <= scrape_seconds + TICK
+    minute = result.asked[step + 60]
+    assert minute >= 10 * factor
+
+
+@pytest.mark.parametrize("factor", [1.0, 3.0])
+def test_seldom_scrapes_cost_little(factor: float) -> None:
+    often, seldom = (measured(stepped(seconds, factor)[0]) for seconds in (5, 15))
+    assert seldom["gpuHours"] == pytest.approx(often["gpuHours"], rel=0.10)
