@@ -14,9 +14,6 @@ pytestmark = pytest.mark.cluster
 
 _GPU = {"backend": "TensorRTLLM", "gpusPerReplica": 1}
 _TENSORRT = {"backend": "TensorRT", "gpusPerReplica": 1}
-_ENCODER = {"name": "light", "serves": "Embedding"} | {
-    "model": {"name": "minilm", "kind": "Embedding", "uri": "builtin://minilm"}
-}
 _PVC = {"name": "glm-light", "uri": "pvc://models/light"}
 _POLICY = {"type": "Pods", "value": 1, "periodSeconds": 60}
 _SIGNAL = {"type": "Concurrency", "target": "4"}
@@ -27,6 +24,11 @@ def _pools(*serves: str) -> list[dict[str, Any]]:
         {"name": f"p{n}", "serves": which, "model": {"name": f"m{n}", "uri": "builtin://m"}}
         for n, which in enumerate(serves)
     ]
+
+
+def _with_encoder(engine: dict[str, Any]) -> list[dict[str, Any]]:
+    model = {"name": "minilm", "kind": "Embedding", "uri": "builtin://minilm"}
+    return [*_pools("Simple", "Complex"), {"name": "v", "serves": "Embedding", "model": model, "engine": engine}]
 
 
 def _scaling(path: str) -> str:
@@ -76,10 +78,10 @@ BAD: list[tuple[str, Any, str]] = [
     ("spec.light.model.kind", "Embedding", "a pool whose model.kind is Embedding has serves: Embedding, and only such"),
     ("spec.light.model.kind", "Reranking", 'Unsupported value: "Reranking"'),
     ("spec.light.engine", _TENSORRT, "TensorRT serves Embedding models only; use TensorRTLLM"),
-    ("spec.light", _ENCODER | {"engine": _GPU}, "TensorRTLLM serves Generative models only; use TensorRT"),
-    ("spec.light", _ENCODER | {"engine": {"backend": "TensorRT"}}, "TensorRT needs a GPU: set engine.gpusPerReplica"),
-    ("spec.light", _ENCODER | {"engine": _TENSORRT}, "TensorRT needs an engine that was built for its GPU: set model"),
-    ("spec.light", _ENCODER | {"engine": {"backend": "PyTorch"}}, "PyTorch serves Generative models only; use ONNX"),
+    ("spec.pools", _with_encoder(_GPU), "TensorRTLLM serves Generative models only; use TensorRT"),
+    ("spec.pools", _with_encoder({"backend": "TensorRT"}), "TensorRT needs a GPU: set engine.gpusPerReplica"),
+    ("spec.pools", _with_encoder(_TENSORRT), "TensorRT needs an engine that was built for its GPU: set model"),
+    ("spec.pools", _with_encoder({"backend": "PyTorch"}), "PyTorch serves Generative models only; use ONNX"),
     ("spec.light.engine", {"backend": "PyTorch", "gpusPerReplica": 1}, "PyTorch is a CPU engine: set engine.gpusPer"),
     ("spec.light.engine", {"precision": "FP8"}, "the CPU engine has no FP16, FP8 or INT4: set engine.precision to"),
     ("spec.light.engine", {"precision": "INT4"}, "the CPU engine has no FP16, FP8 or INT4: set engine.precision to"),

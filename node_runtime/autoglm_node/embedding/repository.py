@@ -75,6 +75,7 @@ def _tensorrt(spec: EngineSpec, dimensions: int) -> pb.ModelConfig:
     return pb.ModelConfig(
         name=spec.model_name,
         backend="tensorrt",
+        platform="tensorrt_plan",  # by this Triton knows that profiles may be named
         max_batch_size=max(bucket.max_batch_size for bucket in buckets),
         input=[_input("input_ids", [-1]), _input(MASK, [-1])],
         output=[pb.ModelOutput(name="embedding", data_type=pb.TYPE_FP32, dims=[dimensions])],
