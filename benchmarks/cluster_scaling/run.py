@@ -19,8 +19,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
-import yaml
 from course import Course
+from deployment import NAME, NAMESPACE, POOL, WAIT_SECONDS, manifest
 from processors import Processors
 
 from autoglm_api import names
@@ -33,16 +33,12 @@ from autoglm_localcluster import fakenodes, prometheus, provider
 from autoglm_localcluster.cluster import Cluster
 from autoglm_shop.task import Kind
 
-NAMESPACE: Final = "peaks"
-NAME: Final = "peaks"
-POOL: Final = "light"
 NODES: Final = 32
 THOUSAND: Final = 1000
 TOKENS: Final = 500  # four seconds of a simulated light replica
 # Sixteen seconds: 6,000 queries at once are what is asked for, not 1,500 new ones a second, which two processors that
 # also run the cluster, the replicas and the clients could not carry.
 LONG_TOKENS: Final = 2000
-WAIT_SECONDS: Final = 600
 LOOK_SECONDS: Final = 0.5
 ROOM_SECONDS: Final = 60.0
 
@@ -102,35 +98,6 @@ def _pool(body: dict[str, Any]) -> tuple[int, int, str]:
     found = next((one for one in pools if one["name"] == POOL), {})
     decision = found.get("lastDecision") or {}
     return found.get("desiredReplicas", 0), found.get("readyReplicas", 0), decision.get("reason", "")
-
-
-def manifest(start_seconds: int, most: int) -> str:
-    """The deployment under test: example 02 with other bounds, default signals and a quick way down."""
-    text = (ground.EXAMPLES / "02-flash-sale" / "manifest.yaml").read_text().replace("flash-sale", NAMESPACE)
-    documents = list(yaml.safe_load_all(text))
-    spec = next(one["spec"] for one in documents if one["kind"] == names.KIND)
-    for pool in spec["pools"]:
-        light = pool["name"] == POOL
-        pool["scaling"] = {
-            "minReplicas": 1,
-            "maxReplicas": most if light else 1,
-            "startupSeconds": start_seconds,
-            "behavior": {
-                "scaleDown": {
-                    "stabilizationWindowSeconds": 60,
-                    "policies": [{"type": "Percent", "value": 50, "periodSeconds": 15}],
-                }
-            },
-        }
-        pool["template"] = {
-            **pool["template"],
-            "annotations": {names.ANNOTATION_FAKE_START_SECONDS: str(start_seconds)},
-        }
-    # Replicas take minutes to come; clients of this scene would rather wait for them than be told to go.
-    spec["queue"] = {"maxQueries": 20000, "maxWaitSeconds": {"Normal": WAIT_SECONDS}}
-    # Asks for what it needs on a crowded node: with 50m it got a twentieth of what its neighbours got.
-    spec["gateway"] = {"replicas": 1, "template": {"resources": {"requests": {"cpu": "500m", "memory": "256Mi"}}}}
-    return yaml.safe_dump_all(documents)
 
 
 @asynccontextmanager
