@@ -73,8 +73,9 @@ def test_a_quota_stops_the_asking() -> None:
 def stepped(scrape_seconds: int, factor: float, rng_seed: int = 1) -> tuple[Result, int]:
     """Twenty minutes of 10 replicas' worth of tokens, then `factor` times that; also the second of the step."""
     at = np.arange(2400)
-    queries = np.random.default_rng(rng_seed).poisson(np.where(at < 1200, 10, 10 * factor) * MU * 0.85 / 50)
-    rates = Rates(queries.astype(np.float64), queries * 50.0)
+    level = np.where(at < 1200, 10, 10 * factor)
+    queries = np.random.default_rng(rng_seed).poisson(level * MU * 0.85 / 50).astype(np.float64)
+    rates = Rates(queries, queries * 50)
     run = Run(Service(capacity_tokens=MU, startup_seconds=60), scrape_seconds=scrape_seconds)
     sizing = Sizing(Scaling(min_replicas=1, max_replicas=100), MU, 8, 60.0, TICK, rates.peak_tokens())
     return simulate_fluid(rates, lambda: ours(sizing), run), 1200
