@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pytest
@@ -86,9 +86,9 @@ def test_a_day_at_100_000_queries_per_second_takes_seconds() -> None:
     day = generated("diurnal", np.random.default_rng(1))
     big = replace(day, rates=day.rates.multiplied(100_000 / float(day.rates.queries.mean())))
     asked = experiment(big, "static", fleet=1000)
-    start = perf_counter()
+    start = process_time()
     result = outcome_of(asked).result
-    assert perf_counter() - start < 60
+    assert process_time() - start < 60
     assert result.held.max() == 1000
     assert result.arrived.mean() == pytest.approx(100_000)
 
@@ -96,9 +96,9 @@ def test_a_day_at_100_000_queries_per_second_takes_seconds() -> None:
 def test_an_hour_of_queries_takes_seconds() -> None:
     hour = generated("ramp", np.random.default_rng(1)).rates
     part = replace(hour, queries=hour.queries[:3600] * 0.6, tokens=hour.tokens[:3600] * 0.6)
-    start = perf_counter()
+    start = process_time()
     outcome = outcome_of(replace(experiment(Trace("hour", part), "static"), fidelity=Fidelity.REQUEST))
-    assert perf_counter() - start < 60
+    assert process_time() - start < 60
     assert float(outcome.result.arrived.mean()) > 12
 
 
