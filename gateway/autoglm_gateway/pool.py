@@ -163,10 +163,7 @@ class Pool:
             self._reserve.saw_urgent(now)
         elif (self._line and not again) or self._only_reserve_left(now):
             return None
-        replica = self._pick(need, now)
-        if replica is not None and not again and self.queue.order is Order.FAIR:
-            self._line.passed(need.wish)
-        return replica
+        return self._pick(need, now)
 
     async def _wait(self, waiter: _Waiter, *, front: bool, tokens: int) -> Replica:
         ticket = self._line.join(waiter, waiter.need.wish, front=front)

@@ -123,10 +123,6 @@ class WaitingLine(Generic[Item]):
         """Correct a tenant's work after the fact: the real tokens of a query less the predicted ones."""
         self._lane(self._lane_name(wish.tier, wish.task)).charge(wish.tenant, tokens)
 
-    def passed(self, wish: Wish) -> None:
-        """Count the work of a query that was served without having to wait."""
-        self._lane(self._lane_name(wish.tier, wish.task)).passed(wish.tenant, wish.tokens)
-
     def expired(self, now: float) -> list[Item]:
         """Promote who has waited long in a tier; remove and return the items whose deadline has passed."""
         late, self._late = self._late, []

@@ -43,9 +43,6 @@ class Lane(Protocol[Item]):
     def charge(self, tenant: str, tokens: float) -> None:
         """Take in work that was done for a tenant."""
 
-    def passed(self, tenant: str, tokens: float) -> None:
-        """Take in work of a query that did not have to wait."""
-
     def __len__(self) -> int:
         """Return how many wait."""
 
@@ -117,9 +114,6 @@ class KeyLane(Generic[Item]):
     def charge(self, tenant: str, tokens: float) -> None:
         """Nothing: a query's own key counts."""
 
-    def passed(self, tenant: str, tokens: float) -> None:
-        """Nothing, as above."""
-
     def __len__(self) -> int:
         """Return how many wait."""
         return len(self._here)
@@ -179,13 +173,6 @@ class FairLane(Generic[Item]):
         work = self._work.get(tenant)
         self._note(tenant, (self._least() if work is None else work) + tokens)
         self._forget_some()
-
-    def passed(self, tenant: str, tokens: float) -> None:
-        """Charge as if the tenant had come to wait and gone at once."""
-        if tenant not in self._lines:
-            self._work[tenant] = max(self._work.get(tenant, 0.0), self._least())
-            self._last = tenant
-        self.charge(tenant, tokens)
 
     def _note(self, tenant: str, work: float) -> None:
         self._work[tenant] = work

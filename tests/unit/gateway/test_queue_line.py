@@ -149,27 +149,6 @@ def test_a_newcomer_starts_beside_who_stopped_waiting_last() -> None:
     assert sum(item.startswith("old") for item in turns) == 2, "nobody is owed what others had before"
 
 
-def test_what_did_not_have_to_wait_is_charged_and_corrected_alike() -> None:
-    queue: WaitingLine[str] = WaitingLine(FAIR)
-    for _ in range(50):
-        queue.passed(wish(tenant="lucky", tokens=100))
-        queue.charge(wish(tenant="lucky"), -99)
-    for number in range(3):
-        queue.join(f"lucky{number}", wish(tenant="lucky", tokens=100))
-        queue.join(f"other{number}", wish(tenant="other", tokens=100))
-    assert served(queue, most=4) == ["lucky0", "other0", "lucky1", "other1"]
-
-
-def test_who_comes_after_an_idle_queue_is_owed_nothing() -> None:
-    queue: WaitingLine[str] = WaitingLine(FAIR)
-    for _ in range(50):
-        queue.passed(wish(tenant="busy", tokens=100))
-    for number in range(3):
-        queue.join(f"new{number}", wish(tenant="new", tokens=100))
-        queue.join(f"busy{number}", wish(tenant="busy", tokens=100))
-    assert sum(item.startswith("new") for item in served(queue, most=4)) == 2
-
-
 def test_one_that_was_sent_back_is_charged_once() -> None:
     queue = line(FAIR, a1=wish(tenant="a", tokens=100))
     assert served(queue) == ["a1"]
@@ -183,7 +162,6 @@ def test_one_that_was_sent_back_is_charged_once() -> None:
 @pytest.mark.parametrize("policy", [Policy(), SHORTEST])
 def test_other_orders_count_no_work(policy: Policy) -> None:
     queue = line(policy, a=wish(tenant="a", tokens=1))
-    queue.passed(wish(tenant="a", tokens=1000))
     queue.charge(wish(tenant="a"), 1000)
     queue.join("b", wish(1.0, tenant="b", tokens=1))
     assert (served(queue), len(queue)) == (["a", "b"], 0)
