@@ -107,7 +107,7 @@ def _settings(trace: str, question: Question, pools: list[SimulatedPool]) -> dic
         "superpose": question.superpose,
         "seed": question.seed,
         "seeds": question.seeds,
-        "faults": [f"{one.kind}@{one.start:g}" for one in question.faults.all],
+        "faults": [one.words for one in question.faults.all],
         "sweep": question.sweep.name if question.sweep else None,
     }
 

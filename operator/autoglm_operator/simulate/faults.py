@@ -45,6 +45,13 @@ class Fault:
     value: float = 0.0
     """Share (partial, nodeloss), replicas (quota), factor (profile), 1 for a restart that keeps the state."""
 
+    @property
+    def words(self) -> str:
+        """What a user may write for it."""
+        lasts = f"+{self.end - self.start:g}" if math.isfinite(self.end) else ""
+        value = {FaultKind.OUTAGE: "", FaultKind.RESTART: ":kept" if self.value else ":lost"}
+        return f"{self.kind}@{self.start:g}{lasts}{value.get(self.kind, f':{self.value:g}')}"
+
     def is_on(self, now: float) -> bool:
         """Tell whether the fault lasts at a time."""
         return self.start <= now < self.end

@@ -61,3 +61,21 @@ def test_a_restart_loses_the_state_once_and_keeps_the_operator_away() -> None:
 def test_faults_of_one_kind_add_up() -> None:
     both = faults("profile:0.5", "profile:0.5", "quota:9", "quota:7", "nodeloss@5:0.5", "nodeloss@5:0.5")
     assert (both.profile(1), both.quota(1), both.lost_share(4, 5)) == (0.25, 7, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("outage@600+300", "outage@600+300"),
+        ("outage", "outage@0"),
+        ("partial@5", "partial@5:0.3"),
+        ("restart@600", "restart@600+0:lost"),
+        ("restart@600+30:kept", "restart@600+30:kept"),
+        ("quota@1+2:12", "quota@1+2:12"),
+        ("profile:1.3", "profile@0:1.3"),
+    ],
+)
+def test_a_fault_can_be_written_again(written: str, words: str) -> None:
+    fault = parse_fault(written)
+    assert fault.words == words
+    assert parse_fault(fault.words) == fault
