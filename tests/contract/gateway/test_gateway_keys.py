@@ -53,6 +53,19 @@ async def test_without_a_valid_key_nothing_is_answered_but_probes() -> None:
     assert (infer.status, isinstance(infer.json["error"], str), listed.status, ready.status) == (401, True, 401, 200)
 
 
+async def test_a_head_that_is_known_lets_nobody_in_whose_key_is_revoked() -> None:
+    """The same head is read once only; who sent it is asked anew when keys change."""
+    async with replica() as light, running_gateway(keyed(), light=[light.port]) as gate:
+        callers = gate.gateway.fleet.callers
+        statuses = []
+        for entries in ({"a": entry("good")}, {"a": entry("other")}, {"a": entry("good", models=["no"])}, {}):
+            callers.follow(entries)
+            statuses.append([(await ask(gate, "good")).status for _ in range(2)])
+        gate.gateway.fleet.configure(config())
+        statuses.append([(await ask(gate, "good")).status for _ in range(2)])
+    assert statuses == [[200, 200], [401, 401], [404, 404], [401, 401], [200, 200]]
+
+
 async def test_nobody_is_let_in_before_the_keys_are_read() -> None:
     async with replica() as light, running_gateway(keyed(), light=[light.port]) as gate:
         early = await ask(gate, "good")
