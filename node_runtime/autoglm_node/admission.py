@@ -52,6 +52,13 @@ class Admission:
         self._empty = asyncio.Event()
         self._empty.set()
 
+    def suspect(self, engine_may_be_dead: bool) -> None:  # noqa: FBT001 - a yes or no is all that there is to say
+        """Send newcomers elsewhere while the engine may be dead; a door that is closed for another reason stays so."""
+        if engine_may_be_dead and self.door in (Door.OPEN, Door.MEMORY):
+            self.door = Door.ENGINE_DOWN
+        elif not engine_may_be_dead and self.door is Door.ENGINE_DOWN:
+            self.door = Door.OPEN
+
     @property
     def in_flight(self) -> int:
         """Queries inside."""

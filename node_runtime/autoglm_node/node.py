@@ -201,6 +201,8 @@ class Node:
             self.vitals.health = self.vitals.health.after(await self._running.canary(self._workload.probe))
             self._metrics.canary_seconds.set(self._running.canary_seconds)
             self._metrics.model_ready.set(self.vitals.ready()[0])
+            # Whoever sees that the node is not ready is sent elsewhere and not to an engine that may be dead.
+            self._admission.suspect(self.vitals.health.verdict is not Verdict.HEALTHY)
         return Event.ENGINE_SICK
 
     async def _pause(self) -> None:

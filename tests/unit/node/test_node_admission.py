@@ -96,3 +96,23 @@ async def test_one_whose_deadline_just_passed_does_not_save_the_others_from_evic
     assert await staying == "503 evicted"
     with pytest.raises(RefusalError, match="deadline"):
         await leaving
+
+
+@pytest.mark.parametrize(
+    ("door", "suspect", "after"),
+    [
+        (Door.OPEN, True, Door.ENGINE_DOWN),
+        (Door.MEMORY, True, Door.ENGINE_DOWN),
+        (Door.DRAINING, True, Door.DRAINING),
+        (Door.RECYCLING, True, Door.RECYCLING),
+        (Door.ENGINE_DOWN, False, Door.OPEN),
+        (Door.OPEN, False, Door.OPEN),
+        (Door.MEMORY, False, Door.MEMORY),
+        (Door.DRAINING, False, Door.DRAINING),
+    ],
+)
+def test_a_suspected_engine_gets_no_newcomers(door: Door, suspect: bool, after: Door) -> None:  # noqa: FBT001
+    admission = Admission(2)
+    admission.door = door
+    admission.suspect(suspect)
+    assert admission.door is after
