@@ -138,8 +138,8 @@ class Queue(Model):
         Field(
             ge=0,
             le=50,
-            description="Slots in a hundred that stay free for Urgent, for ten minutes after each Urgent query; of four "
-            "slots or more at least one.",
+            description="Slots in a hundred that stay free for Urgent, for ten minutes after each Urgent query; "
+            "of four slots or more at least one.",
         ),
     ] = 10
     prefix_affinity: Annotated[

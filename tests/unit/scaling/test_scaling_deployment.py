@@ -59,7 +59,9 @@ def test_a_mix_that_is_known_in_part_is_none() -> None:
 
 def ask(pool: str, wanted: int, **fields: object) -> Ask:
     standard: dict[str, object] = {"weight": 1, "gpus_per_replica": 1, "current": 1, "minimum": 1}
-    serves = {"large": QueryClass.COMPLEX, "vectors": QueryClass.EMBEDDING}.get(pool.split("-")[0], QueryClass.SIMPLE)
+    serves = {"large": QueryClass.COMPLEX, "vectors": QueryClass.EMBEDDING}.get(
+        pool.split("-", maxsplit=1)[0], QueryClass.SIMPLE
+    )
     return Ask(pool, serves, wanted=wanted, **{**standard, **fields})  # type: ignore[arg-type]
 
 
