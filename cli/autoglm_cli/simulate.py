@@ -77,11 +77,24 @@ def simulate(
             seeds=seeds,
             sweep=parse_sweep(sweep) if sweep else None,
         )
-        study = conducted(question, Arrivals(trace, service, simple_share), pools)
+        arrivals = Arrivals(trace, service, simple_share)
+        pools = _told_of(arrivals, pools)
+        study = conducted(question, arrivals, pools)
         _tell(study, output, _settings(trace, question, pools), out)
     except Problem as problem:
         _errors.print(str(problem), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from problem
+
+
+def _told_of(arrivals: Arrivals, pools: list[SimulatedPool]) -> list[SimulatedPool]:
+    """Return the pools that the trace has queries for, and name the others."""
+    known = [pool for pool in pools if arrivals.tells_of(pool)]
+    left_out = ", ".join(pool.name for pool in pools if pool not in known)
+    if not known:
+        raise Problem(f"the trace has no class Embedding, which is all that is asked for; try --pool {left_out}")
+    if left_out:
+        _errors.print(f"left out: {left_out}, because the trace has no classes", markup=False, highlight=False)
+    return known
 
 
 def _faults(written: list[str]) -> Faults:

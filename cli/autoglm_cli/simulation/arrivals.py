@@ -40,6 +40,10 @@ class Arrivals:
         except TraceError as error:
             raise Problem(str(error)) from error
 
+    def tells_of(self, pool: SimulatedPool) -> bool:
+        """Tell whether the trace has queries for a pool: texts to embed are part of one that has classes only."""
+        return pool.serves is not QueryClass.EMBEDDING or bool(self._classes())
+
     def part_of(self, pool: SimulatedPool, seed: int) -> tuple[Trace, float]:
         """Return the trace that a pool sees a share of, and that share; raises Problem."""
         if pool.serves is None:

@@ -93,6 +93,33 @@ def test_without_a_pool_each_gets_its_share(trace: str, manifest: str) -> None:
     assert sizes == {"light": 36, "large": 12}
 
 
+def vectors() -> dict[str, Any]:
+    engine = {"backend": "ONNXRuntime", "gpusPerReplica": 0}
+    return {**pool("vectors", "Embedding"), "model": {**MODEL, "name": "e", "kind": "Embedding"}, "engine": engine}
+
+
+def with_pools(path: str, *pools: dict[str, Any]) -> str:
+    spec = {"kind": "AutoGLMDeployment", "spec": {"pools": list(pools)}}
+    Path(path).write_text(yaml.safe_dump(spec), "utf-8")
+    return path
+
+
+def test_texts_to_embed_are_no_complex_queries(trace: str, manifest: str) -> None:
+    words = (trace, "--policy", "static", "--output", "json", "-f")
+    without = json.loads(call(*words, manifest).stdout)["results"]
+    result = call(*words, with_pools(manifest, pool("light", "Simple"), pool("large", "Complex"), vectors()))
+    assert "left out: vectors, because the trace has no classes" in result.stderr
+    assert [one["pool"] for one in json.loads(result.stdout)["results"]] == ["light", "large"]
+    assert json.loads(result.stdout)["results"][1]["gpuHours"] == without[1]["gpuHours"]
+
+
+def test_a_pool_for_embeddings_alone_has_to_be_asked_for(trace: str, manifest: str) -> None:
+    only = with_pools(manifest, vectors())
+    result = call(trace, "-f", only)
+    assert (result.exit_code, "try --pool vectors" in result.stderr) == (2, True)
+    assert answer(trace, "-f", only, "--pool", "vectors", "--policy", "static")["pool"] == "vectors"
+
+
 def test_pools_of_a_manifest_share_its_gpu_budget(trace: str, manifest: str, tmp_path: Path) -> None:
     words = ("--capacity-tokens", "20", "--startup-seconds", "5", "--max", "20", "--initial", "2")
     free = answer(trace, "-f", manifest, *words)["results"]
