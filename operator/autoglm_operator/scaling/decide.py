@@ -28,77 +28,25 @@ the current size. A replica that has not become ready for STARTING_HOLD without 
 starting, and no longer keeps the pool big.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from autoglm_api.spec import Forecast, Granularity, Panic, Scaling
+from autoglm_api.spec import Granularity, Scaling
 from autoglm_api.status import Reason
-from autoglm_operator.scaling import forecast
-from autoglm_operator.scaling.behavior import Bounds, Normalized, normalize
-from autoglm_operator.scaling.capacity import capacity
-from autoglm_operator.scaling.demand import GROW_SHARE, backlog, size_for, with_backlog
+from autoglm_operator.scaling.behavior import Normalized, normalize
+from autoglm_operator.scaling.case import Case, case_of
 from autoglm_operator.scaling.history import History, newest, newest_change
 from autoglm_operator.scaling.model import PoolDecision, PoolSnapshot
-from autoglm_operator.scaling.observation import Observation, observe
 from autoglm_operator.scaling.outage import Stage, fallback_size, held_size
-from autoglm_operator.scaling.panic import Burst, PanicState, after
-from autoglm_operator.scaling.readings import Fresh
 from autoglm_operator.scaling.room import whole_nodes
-from autoglm_operator.scaling.rules import DOWNSCALE_STABILIZATION, complete, tolerance_of
-from autoglm_operator.scaling.schedule import Scheduled, scheduled
-from autoglm_operator.scaling.signals import Opinion, Pool, opinions
-from autoglm_operator.scaling.smoothing import smoothed
-from autoglm_operator.scaling.startup import startup_seconds
-from autoglm_operator.scaling.state import Asked, PoolState, expected_milli, taken_in, without_room
+from autoglm_operator.scaling.rules import DOWNSCALE_STABILIZATION, complete
+from autoglm_operator.scaling.state import Asked, PoolState, taken_in, without_room
 from autoglm_operator.scaling.wording import Floor, Told, because, proposals, winner_key
-from autoglm_operator.scaling.zero import Sleep, slumber
 
 __all__ = ["STARTING_HOLD", "PoolState", "decide"]
 
 STARTING_HOLD: Final = timedelta(seconds=300)
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """All that a verdict is made from."""
-
-    snapshot: PoolSnapshot
-    scaling: Scaling
-    state: PoolState
-    pool: Pool
-    said: tuple[Opinion, ...]
-    schedule: Scheduled
-    sleep: Sleep
-    forecast: int | None
-    """Size that the forecast asks for at least."""
-
-    @property
-    def current(self) -> int:
-        return self.snapshot.current
-
-    @property
-    def now(self) -> datetime:
-        return self.pool.now
-
-    @property
-    def bounds(self) -> Bounds:
-        return Bounds(self.sleep.floor, self.schedule.maximum)
-
-    @property
-    def stages(self) -> frozenset[Stage]:
-        return frozenset(opinion.stage for opinion in self.said)
-
-    @property
-    def panics(self) -> bool:
-        until = self.state.panic.until
-        return until is not None and self.now < until
-
-    @property
-    def asked(self) -> int:
-        """The largest proposal; the current size when there is none."""
-        sizes = (*(opinion.proposal for opinion in self.said), self.forecast)
-        return max((size for size in sizes if size is not None), default=self.current)
 
 
 class _Verdict(NamedTuple):
@@ -110,61 +58,13 @@ class _Verdict(NamedTuple):
 
 def decide(snapshot: PoolSnapshot, scaling: Scaling, state: PoolState, now: datetime) -> tuple[PoolDecision, PoolState]:
     """Return the size that the pool should have now and the state for the next decision; pure."""
-    case = _case(snapshot, scaling, taken_in(state, snapshot, scaling, now), now)
+    case = case_of(snapshot, scaling, taken_in(state, snapshot, scaling, now), now)
     verdict = _slept(case) or _out_of_bounds(case) or _by_nodes(case, _with_room(case, _by_signals(case)))
     asked = Asked(snapshot.current, now) if verdict.replicas != snapshot.current else case.state.asked
     return _told(case, verdict), replace(case.state, history=verdict.history, asked=asked)
 
 
-def _case(snapshot: PoolSnapshot, scaling: Scaling, state: PoolState, now: datetime) -> _Case:
-    lost_after = timedelta(seconds=scaling.fallback.after_seconds)
-    seen = observe(scaling.signals, smoothed(snapshot.load, state.samples), state.memories, now, lost_after)
-    pool = _pool(snapshot, scaling, state, now)
-    said = opinions(scaling.signals, seen, pool, state.watches)
-    schedule = scheduled(scaling, now, timedelta(seconds=pool.startup_seconds))
-    sleep, zero = slumber(snapshot.current, snapshot.load, scaling, schedule.minimum, state.zero, now)
-    panic = _panic(state.panic, seen, pool, scaling)
-    state = replace(state, memories=seen.memories, watches=said.watches, panic=panic, zero=zero)
-    return _Case(snapshot, scaling, state, pool, said.opinions, schedule, sleep, _forecast(scaling, state, pool))
-
-
-def _pool(snapshot: PoolSnapshot, scaling: Scaling, state: PoolState, now: datetime) -> Pool:
-    return Pool(
-        current=snapshot.current,
-        ready=snapshot.ready,
-        now=now,
-        tolerance=tolerance_of(scaling.behavior),
-        startup_seconds=startup_seconds(state.startups, scaling.startup_seconds),
-        concurrency=snapshot.concurrency,
-        capacity=capacity(state.capacity, expected_milli(scaling), now),
-        demand=state.demand,
-    )
-
-
-def _panic(state: PanicState, seen: Observation, pool: Pool, scaling: Scaling) -> PanicState:
-    burst = None if scaling.panic is Panic.DISABLED else _burst(seen, pool)
-    hold = timedelta(seconds=pool.startup_seconds)
-    return after(state, burst, ready=pool.ready, supply=pool.current, hold=hold, now=pool.now)
-
-
-def _burst(seen: Observation, pool: Pool) -> Burst | None:
-    load = seen.load
-    short = load.offered_tokens_now
-    if pool.capacity is None or not isinstance(short, Fresh):
-        return None
-    waiting = backlog(replace(load, offered_tokens=short), pool.supply, pool.capacity.milli)
-    size = size_for(with_backlog(short.milli, waiting), pool.capacity.milli, GROW_SHARE)
-    return Burst((short.milli + waiting) / pool.capacity.milli, size, waits=waiting > 0)
-
-
-def _forecast(scaling: Scaling, state: PoolState, pool: Pool) -> int | None:
-    if scaling.forecast is Forecast.DISABLED or pool.capacity is None:
-        return None
-    milli = forecast.floor(state.forecast, pool.now, pool.startup_seconds)
-    return None if milli is None else size_for(milli, pool.capacity.milli, GROW_SHARE)
-
-
-def _slept(case: _Case) -> _Verdict | None:
+def _slept(case: Case) -> _Verdict | None:
     size, reason, history = case.sleep.size, case.sleep.reason, case.state.history
     if size is None or reason is None:
         return None
@@ -175,7 +75,7 @@ def _slept(case: _Case) -> _Verdict | None:
     return _Verdict(size, reason, None, history)
 
 
-def _out_of_bounds(case: _Case) -> _Verdict | None:
+def _out_of_bounds(case: Case) -> _Verdict | None:
     history, (minimum, maximum) = case.state.history, case.bounds
     if case.current > maximum:
         planned = maximum < case.scaling.max_replicas
@@ -186,7 +86,7 @@ def _out_of_bounds(case: _Case) -> _Verdict | None:
     return None
 
 
-def _by_signals(case: _Case) -> _Verdict:
+def _by_signals(case: Case) -> _Verdict:
     """Return the verdict of the signals; a latency that growing does not help is its limit, if nothing else is."""
     verdict = _by_proposals(case)
     if verdict.limited is not None or not any(opinion.is_vain for opinion in case.said):
@@ -195,7 +95,7 @@ def _by_signals(case: _Case) -> _Verdict:
     return verdict._replace(reason=Reason.GROWTH_FUTILE if is_plain else verdict.reason, limited=Reason.GROWTH_FUTILE)
 
 
-def _by_proposals(case: _Case) -> _Verdict:
+def _by_proposals(case: Case) -> _Verdict:
     proposal, lack = _proposal(case)
     normalized = normalize(
         proposal,
@@ -216,7 +116,7 @@ def _by_proposals(case: _Case) -> _Verdict:
     return _consolidated(case, normalized)
 
 
-def _proposal(case: _Case) -> tuple[int, Reason | None]:
+def _proposal(case: Case) -> tuple[int, Reason | None]:
     """Return the size asked for, and what the lack of data has to do with it."""
     if case.stages <= {Stage.FRESH}:
         return case.asked, None
@@ -228,7 +128,7 @@ def _proposal(case: _Case) -> tuple[int, Reason | None]:
     return max(case.asked, least), Reason.METRICS_MISSING
 
 
-def _recorded(case: _Case, proposal: int) -> int:
+def _recorded(case: Case, proposal: int) -> int:
     """Return what the history is to remember of a proposal.
 
     A short gap holds the size, but it is no proposal for it: if it were, one lost scrape in every scaleDown window
@@ -241,14 +141,14 @@ def _recorded(case: _Case, proposal: int) -> int:
     return max([newest(case.state.history), *(size for size in known if size is not None)])
 
 
-def _in_panic(case: _Case, normalized: Normalized) -> _Verdict:
+def _in_panic(case: Case, normalized: Normalized) -> _Verdict:
     wanted = max(case.state.panic.size, normalized.replicas, case.current)
     replicas = min(wanted, case.bounds.maximum)
     limited = Reason.TOO_MANY_REPLICAS if replicas < wanted else None
     return _Verdict(replicas, Reason.PANIC, limited, normalized.history)
 
 
-def _hold(normalized: Normalized, case: _Case) -> Reason | None:
+def _hold(normalized: Normalized, case: Case) -> Reason | None:
     """Return why the pool must not shrink now, or None."""
     if normalized.replicas >= case.current:
         return None
@@ -262,14 +162,14 @@ def _hold(normalized: Normalized, case: _Case) -> Reason | None:
     return Reason.SCALE_DOWN_STABILIZED if _has_just_grown(case) else None
 
 
-def _has_just_grown(case: _Case) -> bool:
+def _has_just_grown(case: Case) -> bool:
     """Tell whether the pool has grown within the scaleDown window: load that comes in waves would make it swing."""
     behavior, grown_at = case.scaling.behavior, newest_change(case.state.history.grown)
     window = DOWNSCALE_STABILIZATION if behavior is None else complete(behavior).down.window
     return grown_at is not None and case.now - grown_at < window
 
 
-def _consolidated(case: _Case, normalized: Normalized) -> _Verdict:
+def _consolidated(case: Case, normalized: Normalized) -> _Verdict:
     limited = normalized.reason if normalized.is_limited else None
     floor = max((opinion.fits for opinion in case.said), default=0)
     if normalized.replicas >= min(floor, case.current):
@@ -278,13 +178,13 @@ def _consolidated(case: _Case, normalized: Normalized) -> _Verdict:
     return _Verdict(replicas, Reason.CONSOLIDATION, Reason.CONSOLIDATION, normalized.history)
 
 
-def _with_room(case: _Case, verdict: _Verdict) -> _Verdict:
+def _with_room(case: Case, verdict: _Verdict) -> _Verdict:
     if verdict.replicas <= case.current or not without_room(case.snapshot):
         return verdict
     return _Verdict(case.current, case.snapshot.no_room, case.snapshot.no_room, verdict.history)
 
 
-def _by_nodes(case: _Case, verdict: _Verdict) -> _Verdict:
+def _by_nodes(case: Case, verdict: _Verdict) -> _Verdict:
     room, is_refused = case.snapshot.room, case.snapshot.no_room is not Reason.INSUFFICIENT_GPU
     if room is None or is_refused or without_room(case.snapshot) or case.scaling.granularity is not Granularity.NODE:
         return verdict
@@ -292,7 +192,7 @@ def _by_nodes(case: _Case, verdict: _Verdict) -> _Verdict:
     return verdict if size == verdict.replicas else verdict._replace(replicas=size, reason=Reason.WHOLE_NODES)
 
 
-def _reason(normalized: Normalized, case: _Case) -> Reason:
+def _reason(normalized: Normalized, case: Case) -> Reason:
     if normalized.is_limited:
         planned = normalized.reason is Reason.TOO_FEW_REPLICAS and case.schedule.name is not None
         return Reason.SCHEDULED if planned else normalized.reason
@@ -301,11 +201,11 @@ def _reason(normalized: Normalized, case: _Case) -> Reason:
     return Reason.FORECAST if case.forecast == normalized.stabilized > _by_signals_alone(case) else normalized.reason
 
 
-def _by_signals_alone(case: _Case) -> int:
+def _by_signals_alone(case: Case) -> int:
     return max((opinion.proposal for opinion in case.said if opinion.proposal is not None), default=0)
 
 
-def _told(case: _Case, verdict: _Verdict) -> PoolDecision:
+def _told(case: Case, verdict: _Verdict) -> PoolDecision:
     problems = (*case.schedule.problems, *_room_words(case, verdict))
     told = Told(case.said, _floors(case), case.current, verdict.replicas, verdict.reason, problems)
     return PoolDecision(
@@ -320,13 +220,13 @@ def _told(case: _Case, verdict: _Verdict) -> PoolDecision:
     )
 
 
-def _room_words(case: _Case, verdict: _Verdict) -> tuple[str, ...]:
+def _room_words(case: Case, verdict: _Verdict) -> tuple[str, ...]:
     room = case.snapshot.room
     matters = {verdict.reason, verdict.limited} & {Reason.INSUFFICIENT_GPU, Reason.WHOLE_NODES}
     return (room.words,) if room is not None and matters else ()
 
 
-def _floors(case: _Case) -> tuple[Floor, ...]:
+def _floors(case: Case) -> tuple[Floor, ...]:
     floors = [Floor("Schedule", case.schedule.minimum, case.schedule.name)] if case.schedule.name else []
     if case.forecast is not None:
         floors.append(Floor("Forecast", case.forecast, None))
