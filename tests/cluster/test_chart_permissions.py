@@ -16,13 +16,15 @@ pytestmark = pytest.mark.cluster
 Permission = tuple[str, str, str]  # API group, resource, verb
 
 # Held so that they can be granted to gateways, asked for by an admission plugin that is off here, for news that repeats
-# itself, or to mark the idlest of replicas that tell their load (test_operator_sizes).
+# itself, to mark the idlest of replicas that tell their load (test_operator_sizes), or to see what room GPU nodes have
+# (test_operator_room).
 NOT_ASKED_HERE: frozenset[Permission] = frozenset(
     {
         ("events.k8s.io", "events", "patch"),
         ("", "configmaps", "get"),
         ("", "configmaps", "watch"),
         ("", "pods", "patch"),
+        ("", "nodes", "list"),
         *(("discovery.k8s.io", "endpointslices", verb) for verb in ("get", "list", "watch")),
         (names.GROUP, f"{names.PLURAL}/finalizers", "update"),
     }
