@@ -16,7 +16,7 @@ from rich.table import Table
 from autoglm_api.spec import Scaling
 from autoglm_cli.simulation.pools import spec_of
 from autoglm_cli.simulation.problem import Problem
-from autoglm_operator.scaling.journal import LOGGER, Entry, Replayed, entry_of
+from autoglm_operator.scaling.journal import LOGGER, Entry, Record, Replayed, record_of
 from autoglm_operator.scaling.journal import replay as decided_again
 
 _errors = Console(stderr=True)
@@ -67,10 +67,10 @@ def replay(
 ) -> None:
     """Decide every logged decision again. Status 1 when one differs though the policy is the recorded one."""
     try:
-        entries = _entries(log)
+        records = _records(log)
         if file is not None:
-            entries = _under(entries, {pool.name: pool.scaling for pool in spec_of(file).pools})
-        pools = _replayed(entries, log)
+            records = _under(records, {pool.name: pool.scaling for pool in spec_of(file).pools})
+        pools = _replayed(records, log)
     except Problem as problem:
         _errors.print(str(problem), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from problem
@@ -79,43 +79,44 @@ def replay(
         raise typer.Exit(_DIFFERENT)
 
 
-def _replayed(entries: Iterator[Entry], log: str) -> dict[str, PoolReplay]:
+def _replayed(records: Iterator[Record], log: str) -> dict[str, PoolReplay]:
     pools: dict[str, PoolReplay] = {}
-    for made in decided_again(entries):
+    for made in decided_again(records):
         pools.setdefault(made.entry.pool, PoolReplay(made.entry.pool)).add(made)
     if not pools:
         raise Problem(f"{log} holds no decisions: the operator logs them at level DEBUG (operator.logLevel)")
     return pools
 
 
-def _entries(log: str) -> Iterator[Entry]:
+def _records(log: str) -> Iterator[Record]:
     """Yield the decisions of a log, which may be long; raises Problem for a line that is damaged."""
     try:
         with nullcontext(sys.stdin) if log == "-" else Path(log).open(encoding="utf-8") as lines:
-            yield from _entries_in(lines, log)
+            yield from _records_in(lines, log)
     except (OSError, UnicodeDecodeError) as error:
         raise Problem(f"{log} cannot be read: {error}") from error
 
 
-def _entries_in(lines: TextIO, log: str) -> Iterator[Entry]:
+def _records_in(lines: TextIO, log: str) -> Iterator[Record]:
     for number, line in enumerate(lines, 1):
         _, marked, text = line.partition(f" {LOGGER} ")
         if not marked and not line.startswith("{"):
             continue
         try:
-            yield entry_of(text if marked else line)
+            yield record_of(text if marked else line)
         except ValueError as error:
             raise Problem(
                 f"{log}, line {number} is no decision of this version; was the log cut? {str(error).splitlines()[0]}"
             ) from error
 
 
-def _under(entries: Iterator[Entry], policies: dict[str, Scaling]) -> Iterator[Entry]:
+def _under(records: Iterator[Record], policies: dict[str, Scaling]) -> Iterator[Record]:
     """Yield the decisions of the manifest's pools, with its scaling in place of the recorded one."""
-    for entry in entries:
-        scaling = policies.get(entry.pool.rpartition("/")[2])
-        if scaling is not None:
-            yield replace(entry, target=replace(entry.target, scaling=scaling))
+    for record in records:
+        if not isinstance(record, Entry):
+            yield record
+        elif (scaling := policies.get(record.pool.rpartition("/")[2])) is not None:
+            yield replace(record, target=replace(record.target, scaling=scaling))
 
 
 def _tell(pools: list[PoolReplay], output: Output) -> None:

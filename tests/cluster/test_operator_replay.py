@@ -60,8 +60,8 @@ def test_the_log_of_a_running_operator_replays_to_the_same_sizes(
         exporter.text = load(light=6)
         world.until(lambda: _size(world) == 2, SECONDS)
     status, pools = _replayed(str(operator.log))
-    assert status == 0
+    assert status == 0, pools
     light = next(one for one in pools if one["pool"].endswith("/light"))
-    assert light["decisions"] > 20
+    assert light["decisions"] > 10
     assert light["different"] == 0
     assert light["replicasNow"] == light["replicasThen"] > 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 import pytest
@@ -20,18 +21,23 @@ pytestmark = pytest.mark.cluster
 
 SECONDS = 60.0
 GROUP = "karpenter.sh/nodepool"
+_NUMBERS = count(80)
 
 
 @pytest.fixture
 def group(world: World) -> Iterator[str]:
     """Two nodes of four GPUs each, in a group of the test's own."""
-    name, numbers = f"a100-{world.namespace}", (80, 81)
+    # Never the same nodes twice: pods of the test before may still be bound to those.
+    name, numbers = f"a100-{world.namespace}", (next(_NUMBERS), next(_NUMBERS))
     nodes: list[dict[str, Any]] = [node_manifest(number, gpus=4) for number in numbers]
     for node in nodes:
         node["metadata"]["labels"][GROUP] = name
     world.cluster.apply(yaml.safe_dump_all(nodes))
+    called = [f"node/{node['metadata']['name']}" for node in nodes]
+    # A pool that finds no node that is ready asks for a whole one at once, and keeps it for the scaleDown window.
+    world.cluster.kubectl("wait", "--for=condition=Ready", "--timeout=60s", *called)
     yield name
-    world.cluster.kubectl("delete", "--wait=false", *(f"node/{node['metadata']['name']}" for node in nodes))
+    world.cluster.kubectl("delete", "--wait=false", *called)
 
 
 def _on(group: str, most: int, **scaling: Any) -> dict[str, Any]:

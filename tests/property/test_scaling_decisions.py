@@ -10,7 +10,7 @@ from autoglm_operator.scaling.behavior import Bounds, carried_out, normalize
 from autoglm_operator.scaling.decide import PoolState, decide
 from autoglm_operator.scaling.deployment import DeploymentState, PoolInput, decide_deployment
 from autoglm_operator.scaling.history import History, seeded
-from autoglm_operator.scaling.journal import Entry, entry_of, line_for, replay
+from autoglm_operator.scaling.journal import Entry, line_for, record_of, replay
 from autoglm_operator.scaling.model import Load, PoolSnapshot, PoolTarget
 from autoglm_operator.scaling.readings import AtLeast, Fresh, NoData, Problem
 from support.scaling_pools import BLIND, fresh_load, scaling, snapshot
@@ -146,7 +146,9 @@ def test_a_journal_replays_to_the_same_decisions(
     for second, load in enumerate(past):
         pool = PoolInput(PoolTarget(asked, current, current, rolling_out=False), load)
         decisions, state = decide_deployment({"a/b/c": pool}, None, state, at(15 * second))
-        entries.append(entry_of(line_for(Entry("a/b/c", *pool, decisions["a/b/c"]))))
+        entry = record_of(line_for(Entry("a/b/c", *pool, decisions["a/b/c"])))
+        assert isinstance(entry, Entry)
+        entries.append(entry)
         current = decisions["a/b/c"].replicas
     assert [again.decision for again in replay(entries)] == [entry.decision for entry in entries]
 

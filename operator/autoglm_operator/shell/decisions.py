@@ -21,7 +21,7 @@ from autoglm_operator.scaling.deployment import (
     decide_deployment,
     inputs_for,
 )
-from autoglm_operator.scaling.journal import LOGGER, Entry, line_for
+from autoglm_operator.scaling.journal import LOGGER, Begun, Dropped, Entry, Record, line_for
 from autoglm_operator.scaling.model import Load, PoolDecision, PoolTarget
 from autoglm_operator.shell.scaling_metrics import ScalingMetrics
 from autoglm_operator.shell.state_store import StateStore, StateUnreadError
@@ -99,10 +99,12 @@ class Decisions:
         pools = inputs_for(targets if only is None else apart(targets, only, sizes), loads)
         decisions, after = self._decided(key, pools, memory.state, now)
         kept = {pool: state for pool, state in memory.state.pools.items() if pool in targets}
+        for pool in memory.state.pools.keys() - kept.keys():
+            _record(Dropped(f"{key.namespace}/{key.name}/{pool}"))
         memory.state = DeploymentState({**kept, **after.pools})
         changed = False
         for pool, decision in decisions.items():
-            self._log_entry(key, pool, pools[pool], decision)
+            _record(Entry(f"{key.namespace}/{key.name}/{pool}", *pools[pool], decision))
             self._metrics.show(key, pool, pools[pool].target, decision, memory.state.pools[pool])
             changed |= self._tell(key, memory, pool, pools[pool].target, decision)
             self._publish(key, pool, decision)
@@ -132,6 +134,7 @@ class Decisions:
             return
         self._unread.discard(key)
         self._memories[key] = _Memory() if saved is None else _restored(key, saved, now)
+        _record(Begun(f"{key.namespace}/{key.name}", now, saved.state if saved else ""))
 
     def _decided(
         self, key: ObjectKey, pools: Mapping[str, PoolInput], state: DeploymentState, now: datetime
@@ -175,6 +178,7 @@ class Decisions:
             return decide_deployment({name: pool}, None, state, now)
         except Exception as error:  # noqa: BLE001 - what is remembered may be the poison, and it is kept over restarts
             decided = decide_deployment({name: pool}, None, DeploymentState(), now)
+            _record(Dropped(f"{key.namespace}/{key.name}/{name}"))
             _log.warning(
                 "%s pool %s begins anew: with what it remembered it could not be decided: %r", key, name, error
             )
@@ -193,15 +197,15 @@ class Decisions:
         memory.journal = persistence.noted(memory.journal, pool, target.current, decision)
         return not is_small
 
-    def _log_entry(self, key: ObjectKey, pool: str, given: PoolInput, decision: PoolDecision) -> None:
-        if _journal.isEnabledFor(logging.DEBUG):
-            entry = Entry(f"{key.namespace}/{key.name}/{pool}", given.target, given.load, decision)
-            _journal.debug("%s", line_for(entry))
-
     def _forget_pools(self, key: ObjectKey, memory: _Memory, kept: Mapping[str, PoolTarget]) -> None:
         for pool in [pool for pool in memory.told if pool not in kept]:
             del memory.told[pool]
             self._metrics.forget(key, pool)
+
+
+def _record(record: Record) -> None:
+    if _journal.isEnabledFor(logging.DEBUG):
+        _journal.debug("%s", line_for(record))
 
 
 def _budget_of(pools: Mapping[str, PoolInput]) -> int | None:
