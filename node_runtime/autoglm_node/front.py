@@ -8,7 +8,7 @@ import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
 from autoglm_api import names
@@ -29,6 +29,15 @@ Probe = Callable[[], tuple[bool, str]]
 Route = Callable[[Any, Request, Responder, str], Awaitable[None]]  # of a front and the model in the path
 Routes = Mapping[str, tuple[str, Route]]
 """Path to method and handler."""
+
+
+class ModelRoutes(NamedTuple):
+    """What one kind of model answers beside what all do."""
+
+    fixed: Routes
+    of_model: Routes
+    """What follows /v2/models/MODEL."""
+
 
 Pairs = list[tuple[str, str]]
 
@@ -60,24 +69,15 @@ def transport_refusal(status: int, message: str, path: str) -> bytes:
 class Front(ABC):
     """Handles the requests of one node."""
 
-    def __init__(self, spec: EngineSpec, metrics: Metrics, ready: Probe) -> None:
-        """`ready` answers the protocol's own readiness paths."""
+    def __init__(self, spec: EngineSpec, metrics: Metrics, ready: Probe, routes: ModelRoutes) -> None:
+        """`ready` answers the protocol's own readiness paths; `routes` are those of this kind of model."""
         self.spec = spec
         self.revision = (names.HEADER_REVISION, spec.revision)
         self.platform = f"{names.PART_OF}_{spec.backend.lower()}"
         self._metrics = metrics
         self._ready = ready
+        self._fixed, self._of_model = {**_FIXED, **routes.fixed}, {**_OF_MODEL, **routes.of_model}
         self._started_at = int(time.time())
-
-    @property
-    @abstractmethod
-    def paths(self) -> Routes:
-        """Fixed paths of this kind of model."""
-
-    @property
-    @abstractmethod
-    def model_paths(self) -> Routes:
-        """What follows /v2/models/MODEL, of this kind of model."""
 
     @abstractmethod
     def described(self, model: str) -> bytes:
@@ -93,10 +93,10 @@ class Front(ABC):
 
     def _routed(self, request: Request) -> tuple[Route, str]:
         path = request.path.rstrip("/")
-        found, model = (_FIXED.get(path) or self.paths.get(path)), ""
+        found, model = self._fixed.get(path), ""
         if found is None and (match := _MODEL_PATH.fullmatch(path)):
             rest = match["rest"] or ""
-            found, model = (_OF_MODEL.get(rest) or self.model_paths.get(rest)), unquote(match["model"])
+            found, model = self._of_model.get(rest), unquote(match["model"])
         if found is None:
             raise RefusalError(404, f"there is nothing at {request.path}", code="not_found")
         method, route = found

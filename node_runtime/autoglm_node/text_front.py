@@ -10,7 +10,17 @@ from autoglm_api import names
 from autoglm_node import inference_protocol as oip
 from autoglm_node import openai
 from autoglm_node.failure import RefusalError
-from autoglm_node.front import EVENTS, JSON, Front, Pairs, Probe, Routes, deadline_of_request, refuse_compressed
+from autoglm_node.front import (
+    EVENTS,
+    JSON,
+    Front,
+    ModelRoutes,
+    Pairs,
+    Probe,
+    Routes,
+    deadline_of_request,
+    refuse_compressed,
+)
 from autoglm_node.metrics import Metrics
 from autoglm_node.openai_answers import DONE, Answer, ChatAnswer, Choice, Frame, TextAnswer
 from autoglm_node.service import Reply, Service, usage_of
@@ -23,18 +33,8 @@ class TextFront(Front):
 
     def __init__(self, service: Service, metrics: Metrics, ready: Probe) -> None:
         """`ready` answers the protocol's own readiness paths."""
-        super().__init__(service.spec, metrics, ready)
+        super().__init__(service.spec, metrics, ready, ModelRoutes(_FIXED, _OF_MODEL))
         self._service = service
-
-    @property
-    def paths(self) -> Routes:
-        """Fixed paths of this kind of model."""
-        return _FIXED
-
-    @property
-    def model_paths(self) -> Routes:
-        """What follows /v2/models/MODEL, of this kind of model."""
-        return _OF_MODEL
 
     def described(self, model: str) -> bytes:
         """Return the body of GET /v2/models/MODEL."""

@@ -11,7 +11,7 @@ from autoglm_node.embedding import openai
 from autoglm_node.embedding.query import Embedded
 from autoglm_node.embedding.service import VectorService
 from autoglm_node.failure import RefusalError
-from autoglm_node.front import JSON, Front, Pairs, Probe, Routes, deadline_of_request, refuse_compressed
+from autoglm_node.front import JSON, Front, ModelRoutes, Pairs, Probe, Routes, deadline_of_request, refuse_compressed
 from autoglm_node.metrics import Metrics
 from autoglm_transport.http import Request
 from autoglm_transport.responder import Responder
@@ -22,18 +22,8 @@ class VectorFront(Front):
 
     def __init__(self, service: VectorService, metrics: Metrics, ready: Probe) -> None:
         """`ready` answers the protocol's own readiness paths."""
-        super().__init__(service.spec, metrics, ready)
+        super().__init__(service.spec, metrics, ready, ModelRoutes(_FIXED, _OF_MODEL))
         self._service = service
-
-    @property
-    def paths(self) -> Routes:
-        """Fixed paths of this kind of model."""
-        return _FIXED
-
-    @property
-    def model_paths(self) -> Routes:
-        """What follows /v2/models/MODEL, of this kind of model."""
-        return _OF_MODEL
 
     def described(self, model: str) -> bytes:
         """Return the body of GET /v2/models/MODEL."""
