@@ -61,7 +61,8 @@ def test_the_log_of_a_running_operator_replays_to_the_same_sizes(
         world.until(lambda: _size(world) == 2, SECONDS)
     status, pools = _replayed(str(operator.log))
     assert status == 0, pools
-    light = next(one for one in pools if one["pool"].endswith("/light"))
+    # The log also holds the decisions for resources of other tests whose namespaces are still being deleted.
+    light = next(one for one in pools if one["pool"] == f"{world.namespace}/shop/light")
     assert light["decisions"] > 10
     assert light["different"] == 0
     assert light["replicasNow"] == light["replicasThen"] > 1
