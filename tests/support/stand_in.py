@@ -4,9 +4,10 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import tritonclient.grpc as triton
 
 from autoglm_api.config import EngineSpec
@@ -14,6 +15,8 @@ from autoglm_node import repository, triton_server
 from autoglm_node.settings import TritonPorts
 from support.node_process import free_ports, wait_for
 from support.triton import triton_root
+
+EXIT_SECONDS = 5
 
 
 @contextmanager
@@ -36,8 +39,19 @@ def stand_in(root: Path, spec: EngineSpec) -> Iterator[str]:
         assert process.poll() is None, (root / "log").read_text()
         yield address
     finally:
-        process.terminate()
-        process.wait(20)
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Stop Triton and what it started; it sometimes waits half a minute for a request that is answered."""
+    started = psutil.Process(process.pid).children(recursive=True)
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(EXIT_SECONDS)
+    for one in (process, *started):
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
+    process.wait()
 
 
 def _is_ready(client: triton.InferenceServerClient, model: str) -> bool:

@@ -8,10 +8,7 @@ that texts of many queries are read in one pass: Triton's thread only enqueues, 
 """
 
 import json
-import logging
-import os
 import queue
-import threading
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -23,17 +20,12 @@ from autoglm_api import names
 from autoglm_api.spec import Batching
 from autoglm_node.embedding.encoder import load
 from autoglm_node.embedding.work import Answer, Work
+from autoglm_node.engine.metric_family import gauge_family
+from autoglm_node.engine.own_thread import CANCEL_CHECK_SECONDS, IDLE_SECONDS, OwnThread, arrived
 from autoglm_node.engine.packing import PARAMETER_BATCHING, batching_for
 from autoglm_node.engine.triton_tensor import tensor
 
-IDLE_SECONDS: Final = 0.5
-"""How long an idle loop sleeps before it looks whether it shall stop."""
-
-CANCEL_CHECK_SECONDS: Final = 0.05
 _FINAL: Final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
-# Triton forgets the values of a family that Python has collected; a stub process holds one model for its life.
-_FAMILIES: Final[dict[str, Any]] = {}
-_log = logging.getLogger(__name__)
 
 
 class TritonPythonModel:
@@ -50,12 +42,10 @@ class TritonPythonModel:
         self._delay = batching.queue_delay_seconds
         self._senders: dict[int, Any] = {}
         self._arrivals: queue.SimpleQueue[tuple[int, Any, list[list[int]]]] = queue.SimpleQueue()
-        self._stopping = threading.Event()
         self._numbers = 0
         self._asked_at = time.monotonic()
         self._gauges = _gauges(args["model_name"])
-        self._thread = threading.Thread(target=self._run, name="encoder", daemon=True)
-        self._thread.start()
+        self._thread = OwnThread("encoder", self._round, self._refuse)
 
     def execute(self, requests: list[Any]) -> None:
         """Queue the requests; their answers come from our own thread."""
@@ -65,40 +55,27 @@ class TritonPythonModel:
 
     def finalize(self) -> None:
         """Stop the thread; Triton calls this when no request is open."""
-        self._stopping.set()
-        self._thread.join(timeout=10)
+        self._thread.stop()
 
-    def _run(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                self._receive()
-                self._drop_abandoned()
-                if self._work.waiting:
-                    for answer in self._work.step():
-                        self._deliver(answer)
-                self._publish()
-        except Exception as error:  # noqa: BLE001 - whatever it was, see below
-            # A dead thread would leave its queries hanging while Triton calls the model ready. Tell
-            # the clients, then end the process: Triton fails what follows and the runtime reloads.
-            _log.exception("the encoder failed")
-            for sender in self._senders.values():
-                sender.send(
-                    pb_utils.InferenceResponse(error=pb_utils.TritonError(f"the engine failed: {error}")), _FINAL
-                )
-            os._exit(1)
+    def _round(self) -> None:
+        self._receive()
+        self._drop_abandoned()
+        if self._work.waiting:
+            for answer in self._work.step():
+                self._deliver(answer)
+        self._publish()
+
+    def _refuse(self, reason: str) -> None:
+        for sender in self._senders.values():
+            sender.send(pb_utils.InferenceResponse(error=pb_utils.TritonError(reason)), _FINAL)
 
     def _receive(self) -> None:
         """Take in what arrived; wait a little if there is nothing else to do."""
-        try:
-            idle = not self._work.waiting
-            arrived = self._arrivals.get(block=idle, timeout=IDLE_SECONDS)
-            if idle and self._delay:
+        idle = not self._work.waiting
+        for count, arrival in enumerate(arrived(self._arrivals, IDLE_SECONDS if idle else 0)):
+            if idle and self._delay and not count:
                 time.sleep(self._delay)
-            while True:
-                self._accept(*arrived)
-                arrived = self._arrivals.get_nowait()
-        except queue.Empty:
-            return
+            self._accept(*arrival)
 
     def _accept(self, number: int, sender: Any, texts: list[list[int]]) -> None:
         self._senders[number] = sender
@@ -142,6 +119,4 @@ def _gauges(model: str) -> dict[str, Any]:
         names.METRIC_ENGINE_PROMPT_TOKENS: "Tokens read since the engine started",
         names.METRIC_ENGINE_PADDING_TOKENS: "Tokens of padding read beside them",
     }
-    for name, text in described.items():
-        _FAMILIES[name] = pb_utils.MetricFamily(name=name, description=text, kind=pb_utils.MetricFamily.GAUGE)
-    return {name: family.Metric(labels={"model": model}) for name, family in _FAMILIES.items()}
+    return {name: gauge_family(name, text).Metric(labels={"model": model}) for name, text in described.items()}

@@ -1,11 +1,10 @@
 """The engine's figures on Triton's own metrics page; only inside Triton's Python backend."""
 
-from typing import Any, Final
-
-import triton_python_backend_utils as pb_utils
+from typing import Final
 
 from autoglm_api import names
 from autoglm_node.engine.decode_loop import DecodeLoop
+from autoglm_node.engine.metric_family import gauge_family
 from autoglm_node.engine.packing import Bucket
 
 LABEL_BUCKET: Final = "max_tokens"
@@ -24,9 +23,6 @@ _OF_MODEL: Final = {
 }
 _BUCKET_TEXT: Final = "Most sequences whose prompts have up to max_tokens tokens in work at once now"
 
-# Triton forgets the values of a family that Python has collected; a stub process holds one model for its life.
-_FAMILIES: Final[dict[str, Any]] = {}
-
 
 class Gauges:
     """All gauges of one model."""
@@ -34,8 +30,8 @@ class Gauges:
     def __init__(self, model: str, buckets: tuple[Bucket, ...], cache_limit: int) -> None:
         """Make them; `cache_limit` is how many tokens the slots have room for."""
         labels = {"model": model}
-        self._gauges = {name: _family(name, text).Metric(labels=labels) for name, text in _OF_MODEL.items()}
-        limits = _family(names.METRIC_ENGINE_BUCKET_LIMIT, _BUCKET_TEXT)
+        self._gauges = {name: gauge_family(name, text).Metric(labels=labels) for name, text in _OF_MODEL.items()}
+        limits = gauge_family(names.METRIC_ENGINE_BUCKET_LIMIT, _BUCKET_TEXT)
         self._limits = [limits.Metric(labels={**labels, LABEL_BUCKET: str(one.max_tokens)}) for one in buckets]
         self._gauges[names.METRIC_ENGINE_CACHE_LIMIT].set(cache_limit)
 
@@ -56,8 +52,3 @@ class Gauges:
             self._gauges[name].set(value)
         for gauge, bucket in zip(self._limits, loop.batching.buckets, strict=True):
             gauge.set(bucket.max_batch_size)
-
-
-def _family(name: str, text: str) -> Any:
-    _FAMILIES[name] = pb_utils.MetricFamily(name=name, description=text, kind=pb_utils.MetricFamily.GAUGE)
-    return _FAMILIES[name]

@@ -8,10 +8,7 @@ flag. Triton calls `execute` on its own thread, which only enqueues; one thread 
 """
 
 import json
-import logging
-import os
 import queue
-import threading
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +21,7 @@ from autoglm_node.chat import CHAT_FILE, ChatFormat
 from autoglm_node.engine.artifact import Runs, load_model
 from autoglm_node.engine.decode_loop import DecodeLoop
 from autoglm_node.engine.gauges import Gauges
+from autoglm_node.engine.own_thread import CANCEL_CHECK_SECONDS, IDLE_SECONDS, OwnThread, arrived
 from autoglm_node.engine.packing import PARAMETER_BATCHING, batching_for
 from autoglm_node.engine.reclaim import PARAMETER_FILE, PARAMETER_INTERVAL, Reclaimer, reclaim
 from autoglm_node.engine.sequence import FinishReason, Sequence, TokenEvent, TooLongError
@@ -31,19 +29,10 @@ from autoglm_node.engine.stepping import Stepper, adaptive_for
 from autoglm_node.engine.triton_tensor import tensor
 from autoglm_node.sampling import Sampling
 
-IDLE_SECONDS: Final = 0.5
-"""How long an idle loop sleeps before it looks whether it shall stop."""
-
 FLUSH_SECONDS: Final = 0.005
 """How long tokens after the first may wait to be sent together."""
 
-CANCEL_CHECK_SECONDS: Final = 0.05
-"""How often open queries are asked whether their client is gone; each asking is a call to Triton."""
-
 _SEEDS: Final = 1 << 63  # numpy takes no negative seeds, clients send some
-
-_log = logging.getLogger(__name__)
-
 
 _FINAL: Final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 
@@ -119,14 +108,12 @@ class TritonPythonModel:
         self._stop_ids = frozenset(ChatFormat.model_validate_json((directory / CHAT_FILE).read_bytes()).stop_ids)
         self._queries: dict[int, _Query] = {}
         self._arrivals: queue.SimpleQueue[_Query] = queue.SimpleQueue()
-        self._stopping = threading.Event()
         self._numbers = 0
         self._asked_at = time.monotonic()
         self._gauges = Gauges(args["model_name"], bounds.buckets, slots * room)
         self._reclaimer = _reclaimer(parameters)
         self._reclaims = self._reclaimed_bytes = 0
-        self._thread = threading.Thread(target=self._run, name="decode-loop", daemon=True)
-        self._thread.start()
+        self._thread = OwnThread("decode-loop", self._round, self._refuse)
 
     def execute(self, requests: list[Any]) -> None:
         """Queue the requests; their answers come from the loop's thread."""
@@ -136,36 +123,25 @@ class TritonPythonModel:
 
     def finalize(self) -> None:
         """Stop the loop; Triton calls this when no request is open."""
-        self._stopping.set()
-        self._thread.join(timeout=10)
+        self._thread.stop()
 
-    def _run(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                self._receive()
-                self._drop_abandoned()
-                for event in self._stepper.step():
-                    self._deliver(event)
-                self._reclaim_memory()
-                self._gauges.publish(self._loop, self._reclaims, self._reclaimed_bytes)
-        except Exception as error:  # noqa: BLE001 - whatever it was, see below
-            # A dead loop would leave its queries hanging while Triton calls the model ready. Tell
-            # the clients, then end the process: Triton fails what follows and the runtime reloads.
-            _log.exception("the decode loop failed")
-            for query in self._queries.values():
-                query.refuse(f"the engine failed: {error}")
-            os._exit(1)
+    def _round(self) -> None:
+        self._receive()
+        self._drop_abandoned()
+        for event in self._stepper.step():
+            self._deliver(event)
+        self._reclaim_memory()
+        self._gauges.publish(self._loop, self._reclaims, self._reclaimed_bytes)
+
+    def _refuse(self, reason: str) -> None:
+        for query in self._queries.values():
+            query.refuse(reason)
 
     def _receive(self) -> None:
         """Take in what arrived; wait a little if there is nothing else to do."""
-        try:
-            wait = IDLE_SECONDS if self._loop.idle else self._loop.held_seconds(time.monotonic())
-            query = self._arrivals.get(block=wait > 0, timeout=wait)
-            while True:
-                self._accept(query)
-                query = self._arrivals.get_nowait()
-        except queue.Empty:
-            return
+        wait = IDLE_SECONDS if self._loop.idle else self._loop.held_seconds(time.monotonic())
+        for query in arrived(self._arrivals, wait):
+            self._accept(query)
 
     def _accept(self, query: _Query) -> None:
         # One bad id would fail the whole batch it runs in.
