@@ -48,7 +48,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(EXIT_SECONDS)
-    for one in (process, *started):
+    process.kill()
+    for one in started:
         with suppress(psutil.NoSuchProcess):
             one.kill()
     process.wait()
