@@ -1,7 +1,8 @@
 """How good the routing is and what it costs: `python benchmarks/routing/run.py FILE`, FILE as for `autoglm route eval`.
 
 Prints, beside prompt length and chance: the shipped weights on all rows and on random groups of domains, weights
-trained on the rest of the rows (same domains) and on the rest of the domains (other domains), and CPU time per query.
+trained on the rest of the rows (same domains) and on the rest of the domains (other domains), and CPU time per query
+(`per_query.py`).
 The shipped weights were set on these rows; so their kind is also judged with weights chosen anew, from a coarse grid,
 on the domains that are not in the group.
 `make bench` without the variable AUTOGLM_OUTCOMES measures the CPU time only.
@@ -9,61 +10,32 @@ on the domains that are not in the group.
 
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from per_query import costs
 from rich.console import Console
 from rich.table import Table
 
 from autoglm_cli import training
 from autoglm_cli.outcomes import Outcome, read_outcomes
 from autoglm_cli.quality import Labels, difference, of_random, quality
-from autoglm_gateway.features import Asked, Features, see
+from autoglm_gateway.features import Features, see
 from autoglm_gateway.score import Scorer
 from autoglm_gateway.weights import DEFAULT, Weights
 
 _GROUP_SIZES = (17, 8)
 _GROUPS = 100
-_SAMPLES = {
-    "English, 300 characters": (
-        "A customer asks how the parcel that was sent on Monday could be at the wrong address, as the label on the box "
-        "shows the right one, and whether the shop would send a new one at no cost or pay the money back, because the "
-        "present is for a birthday next week and the person who ordered it is away until then, so please say"
-    ),
-    "Chinese, 300 characters": "\u8bf7\u95ee\u8fd9\u4e2a\u5305\u88f9\u4ec0\u4e48\u65f6\u5019\u5230\u5462" * 25,
-    "English, 4,000 characters": "the parcel that was sent on Monday is at the wrong address and " * 63,
-}
-
-
-def microseconds(work: Callable[[], object], times: int = 300, rounds: int = 30) -> float:
-    """Return the CPU time of one call in the best of many rounds."""
-    best = float("inf")
-    for _ in range(rounds):
-        start = time.process_time()
-        for _ in range(times):
-            work()
-        best = min(best, time.process_time() - start)
-    return best / times * 1e6
-
-
-def table_weights() -> Weights:
-    """Return weights with a full table: the cost does not depend on the values."""
-    return Weights(bias=-1, features={"work": 1, "numbers": 1}, scale=0.01, table=[1] * training.SLOTS)
 
 
 def print_cost(console: Console) -> None:
     """Print CPU time per query."""
-    table = Table("CPU microseconds per query", "shipped", "trained")
-    scorers = Scorer(DEFAULT), Scorer(table_weights())
-    for name, text in _SAMPLES.items():
-        asked = Asked(text, len(text))
-        times = 300 if len(text) < 1000 else 30
-        table.add_row(name, *(f"{microseconds(partial(one.score, asked), times):.1f}" for one in scorers))
+    table = Table("what one query costs", "CPU microseconds")
+    for name, cost in costs().items():
+        table.add_row(name, f"{cost:.1f}")
     console.print(table)
 
 
@@ -112,7 +84,7 @@ def groups(outcomes: list[Outcome], size: int) -> Iterator[Any]:
 
 def grid(outcomes: list[Outcome]) -> Iterator[Any]:
     """Yield the rankings of a coarse grid of weights; `work` has the weight 1 in all of them."""
-    features = np.array([see(training.asked_by(outcome), every_word=False).features for outcome in outcomes])
+    features = np.array([see(training.asked_by(outcome)).features for outcome in outcomes])
     for numbers, repetition, chars, figures_ in product((0, 0.2), (0, 0.5, 1, 1.5), (0, 0.15), (0, -0.2, -0.4, -0.6)):
         yield features @ np.array(Features(1.0, numbers, repetition, chars, figures_))
 

@@ -1,11 +1,15 @@
 """What the queue promises whatever comes: nobody is lost, nobody is served late, waits are bounded."""
 
+from itertools import combinations
+from math import sqrt
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autoglm_gateway.queueing import Order, Policy, TaskType, Tier, TierPolicy, WaitingLine, Wish
+from autoglm_gateway.queueing.predict import Asked, Predictor, kendall_tau
 from autoglm_gateway.queueing.ticket import Ticket
 from autoglm_gateway.queueing.turns import StrictTurns
 
@@ -122,3 +126,22 @@ def test_batch_gets_its_share_of_turns_whatever_it_is(percent: int, hundreds: in
         served.append(turns.pick(waiting))
         turns.served(served[-1], waiting)
     assert abs(served.count(Tier.BATCH) - len(served) * percent / 100) < 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=30))
+def test_the_rank_correlation_is_kendall_s_tau_b(pairs: list[tuple[float, float]]) -> None:
+    """By its definition: concordant less discordant pairs, over what is tied in neither ranking."""
+    signs = [((a > c) - (a < c), (b > d) - (b < d)) for (a, b), (c, d) in combinations(pairs, 2)]
+    untied = sum(map(abs, (one for one, _ in signs))) * sum(map(abs, (other for _, other in signs)))
+    expected = sum(one * other for one, other in signs) / sqrt(untied) if untied else 0.0
+    assert kendall_tau(pairs) == pytest.approx(expected)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=100))
+def test_a_template_s_length_is_the_median_of_its_last_32_answers(tokens: list[int]) -> None:
+    predictor = Predictor(unknown=1000.0)
+    for one in tokens:
+        predictor.saw(Asked("t", "list", 10), 1.0, one)
+    last = sorted(tokens[-32:])
+    expected = max(1.0, last[len(last) // 2]) if len(tokens) >= 4 else 1000.0
+    assert predictor.predict(Asked("t", "list", 10)) == expected

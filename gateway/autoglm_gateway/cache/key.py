@@ -1,10 +1,13 @@
 """The key of an answer: never that of another tenant; changes with all that may change the answer. Pure."""
 
 from functools import lru_cache
-from hashlib import blake2b
-from typing import Any, Final
+from hashlib import blake2b, sha256
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 _KEY_BYTES: Final = 32
 # What a client says about itself or its bill; no engine looks at it.
@@ -27,6 +30,12 @@ def tenant_secret(secret: bytes, tenant: str) -> bytes:
     return blake2b(tenant.encode(), key=secret, digest_size=_KEY_BYTES, person=b"autoglm-tenant").digest()
 
 
+@lru_cache(maxsize=4096)
+def _hash_of(secret: bytes, tenant: str) -> "Hash":
+    """Return a hash that has taken in one tenant's secret; to be copied."""
+    return sha256(tenant_secret(secret, tenant))
+
+
 def answer_key(
     body: dict[str, Any], *, secret: bytes, tenant: str, pool: str, model: str, revision: str, target: str, stream: bool
 ) -> bytes | None:
@@ -42,4 +51,8 @@ def answer_key(
         text = orjson.dumps([pool, model, revision, target, stream, asked], option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:
         return None
-    return blake2b(text, key=tenant_secret(secret, tenant), digest_size=_KEY_BYTES).digest()
+    # Half the time of BLAKE2b where the processor knows SHA. A secret before the text is as good as an HMAC here: no
+    # JSON list is the beginning of another one, so nothing can be appended.
+    keyed = _hash_of(secret, tenant).copy()
+    keyed.update(text)
+    return keyed.digest()

@@ -14,7 +14,6 @@ from autoglm_gateway.json_body import json_of
 
 MAX_ANSWER_BYTES: Final = 65_536
 MAX_QUERY_BYTES: Final = 65_536
-_TEMPERATURE: Final = b'"temperature"'
 _NUMBERS: Final = frozenset({int, float})  # `False` is none
 _OK: Final = 200
 _ANY_AGE: Final = float("inf")
@@ -64,9 +63,7 @@ def ask_of(body: bytes, cache_control: Sequence[str] = (), *, opt_in: bool = Fal
         return Bypass.NO_STORE
     if len(body) > MAX_QUERY_BYTES:
         return Bypass.TOO_LARGE
-    if not opt_in and _TEMPERATURE not in body:  # cheap: most sampled queries are not parsed for the cache
-        return Bypass.SAMPLED
-    parsed = _object(body, json_of)
+    parsed = _object(body, json_of)  # the protocol has read it already
     if parsed is None:
         return Bypass.MALFORMED
     return _refused(parsed, opt_in=opt_in) or Ask(parsed, parsed.get("stream") is True, _max_age(wishes))

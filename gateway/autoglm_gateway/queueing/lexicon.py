@@ -17,6 +17,7 @@ _STEP: Final = 0.15
 _FORGET: Final = 0.995
 _START_CHARS: Final = 120  # what is wanted stands at the start or at the end of a question
 _END_CHARS: Final = 80
+_START_WORDS, _END_WORDS = 48, 32  # and in Chinese, where every character is one
 _MOST: Final = 12.0  # of the logarithm: beyond any answer, and exp() stays in range
 
 
@@ -67,7 +68,10 @@ class Lexicon:
     def clue(self, text: str, tenant: str, prompt_tokens: int) -> Clue:
         """Return what there is to learn from and to predict by; cost is bounded whatever the text."""
         shown = text if len(text) <= _START_CHARS + _END_CHARS else f"{text[:_START_CHARS]} {text[-_END_CHARS:]}"
-        return Clue(log1p(prompt_tokens), self._slots.of([f"\0{tenant}"])[0], self._slots.of(words_of(shown.lower())))
+        words = words_of(shown.lower())
+        if len(words) > _START_WORDS + _END_WORDS:
+            words = [*words[:_START_WORDS], *words[-_END_WORDS:]]
+        return Clue(log1p(prompt_tokens), self._slots.first[f"\0{tenant}"], self._slots.of(words))
 
     def predict(self, clue: Clue) -> float:
         """Return the expected tokens of the answer, at least 0."""

@@ -16,7 +16,9 @@ order by them means anything. Below `TRUSTED_TAU` the queue had better keep to a
 """
 
 import math
-from collections import OrderedDict, deque
+from bisect import bisect_left, bisect_right, insort
+from collections import Counter, OrderedDict, deque
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -25,7 +27,7 @@ from autoglm_gateway.queueing.lexicon import Clue, Lexicon
 TRUSTED_TAU: Final = 0.2
 _JUDGED: Final = 64
 _ENOUGH: Final = 32
-_EVERY: Final = 64  # 64 answers are 2,016 pairs: half a millisecond
+_EVERY: Final = 64
 _LAST: Final = 32
 _KNOWN: Final = 4
 _KNOWN_WORDS: Final = 32
@@ -38,11 +40,15 @@ class _Recent:
     """The last answers of one kind; `middle` is their median."""
 
     middle: float = 0.0
-    lengths: deque[int] = field(default_factory=lambda: deque(maxlen=_LAST))
+    lengths: deque[int] = field(default_factory=deque)
+    _ordered: list[int] = field(default_factory=list)
 
     def saw(self, tokens: int) -> None:
+        ordered = self._ordered
+        if len(ordered) == _LAST:
+            del ordered[bisect_left(ordered, self.lengths.popleft())]
         self.lengths.append(tokens)
-        ordered = sorted(self.lengths)
+        insort(ordered, tokens)
         self.middle = float(ordered[len(ordered) // 2])
 
     @property
@@ -50,7 +56,7 @@ class _Recent:
         return len(self.lengths) >= _KNOWN
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that costs a call for every field of every query
 class Asked:
     """What is known of a query before its answer; `template` names prompts that begin alike."""
 
@@ -61,6 +67,8 @@ class Asked:
     """0: none was requested."""
     text: str = ""
     """The last question."""
+    clue: Clue | None = field(default=None, compare=False)
+    """What the words say, once somebody has looked."""
 
 
 @dataclass(slots=True)
@@ -110,7 +118,10 @@ class Predictor:
         return self._all.middle if self._all.known else self.unknown
 
     def _clue(self, asked: Asked) -> Clue:
-        return self._lexicon.clue(asked.text, asked.tenant, asked.prompt_tokens)
+        clue = asked.clue
+        if clue is None:
+            clue = asked.clue = self._lexicon.clue(asked.text, asked.tenant, asked.prompt_tokens)
+        return clue
 
 
 def _recent_of(kinds: "OrderedDict[_Key, _Recent]", key: _Key) -> _Recent:
@@ -130,11 +141,26 @@ def kendall_tau(pairs: list[tuple[float, float]]) -> float:
     >>> kendall_tau([(1, 1), (2, 2), (3, 3)]), kendall_tau([(1, 3), (2, 2), (3, 1)])
     (1.0, -1.0)
     """
-    agree = left = right = 0
-    for index, (a, b) in enumerate(pairs):
-        for c, d in pairs[:index]:
-            first, second = (a > c) - (a < c), (b > d) - (b < d)
-            agree += first * second
-            left += first * first
-            right += second * second
-    return agree / math.sqrt(left * right) if left and right else 0.0
+    every = len(pairs) * (len(pairs) - 1) // 2
+    left = every - _tied(first for first, _ in pairs)
+    right = every - _tied(second for _, second in pairs)
+    if not left or not right:
+        return 0.0
+    either = left + right - every + _tied(pairs)  # pairs of pairs that are tied in neither
+    return (either - 2 * _inversions(pairs)) / math.sqrt(left * right)
+
+
+def _tied(values: Iterable[Hashable]) -> int:
+    """Return how many pairs of equal values there are."""
+    return sum(count * (count - 1) // 2 for count in Counter(values).values())
+
+
+def _inversions(pairs: list[tuple[float, float]]) -> int:
+    """Return how many pairs are ranked the other way round by the second number (Knight's method)."""
+    seen: list[float] = []
+    swaps = 0
+    for _, second in sorted(pairs):
+        place = bisect_right(seen, second)
+        swaps += len(seen) - place
+        seen.insert(place, second)
+    return swaps

@@ -61,6 +61,14 @@ def test_only_the_ends_of_a_long_question_are_looked_at() -> None:
     assert set(model.clue("first", "t", 10).words) | set(model.clue("last", "t", 10).words) <= set(clue.words)
 
 
+def test_of_a_chinese_question_no_more_words_are_looked_at_than_of_an_english_one() -> None:
+    model = Lexicon()
+    first, middle, last = ("".join(map(chr, range(start, start + 48))) for start in (0x4E00, 0x5E00, 0x6E00))
+    clue = model.clue(first + middle + last, "t", 10)
+    assert len(clue.words) == 2 * (48 + 32) - 1
+    assert set(model.clue(first, "t", 10).words) | set(model.clue(last[-32:], "t", 10).words) <= set(clue.words)
+
+
 @pytest.mark.parametrize("text", ["", "\ud800", "123 !?", "\u4f60\u597d"])
 @pytest.mark.parametrize("tokens", [0, 1, 10**9])
 def test_whatever_comes_a_prediction_is_a_length(text: str, tokens: int) -> None:

@@ -133,8 +133,8 @@ def test_ever_new_words_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(1000):
         words = [f"word{number}", f"w{number}"]
         assert slots.of(words) == fresh.of(words)
-    assert len(slots._first) <= 100
-    assert len(slots._second) <= 100
+    assert len(slots.first) <= 100
+    assert len(slots.second) <= 100
 
 
 def test_lone_surrogates_are_no_error() -> None:
@@ -168,3 +168,17 @@ def test_what_is_no_json_object_is_broken(text: str) -> None:
 def test_the_shipped_weights_know_no_words() -> None:
     assert DEFAULT.table == []
     assert set(DEFAULT.features) < set(Features._fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("\u4f60 12 \uff11\uff12", 2),
+        ("\u4f60 \u0661\u0662 \u06f3 \u0967", 3),
+        ("\u4f60 1,000.5 \u548c 2", 2),
+        ("\u4f60 \u4e09", 0),
+        ("\u00fc .5,", 1),
+    ],
+)
+def test_numbers_in_other_scripts(text: str, numbers: int) -> None:
+    assert see(asked(text)).features.numbers == pytest.approx(log(1 + numbers))
