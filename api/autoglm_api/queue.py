@@ -139,7 +139,7 @@ class Queue(Model):
             ge=0,
             le=50,
             description="Slots in a hundred that stay free for Urgent, for ten minutes after each Urgent query; "
-            "of four slots or more at least one.",
+            "at least one, of two or three slots for one minute. 0: none.",
         ),
     ] = 10
     prefix_affinity: Annotated[

@@ -6,6 +6,8 @@ from autoglm_api.queue import Order, Queue
 from autoglm_gateway.queueing import Policy, TaskType, Tier, Wish
 
 URGENT_MEMORY_SECONDS = 600.0
+SMALL_POOL_MEMORY_SECONDS = 60.0
+"""Of a pool so small that one slot is a third or half of it."""
 MAX_WAITING_BYTES = 64 << 20
 """Of the bodies that wait before one pool. One query may always wait, however large."""
 _PERCENT = 100
@@ -36,26 +38,35 @@ def policy_of(queue: Queue, *, trusted: bool = True) -> Policy:
 
 
 class Reserve:
-    """Slots that are kept free for Urgent, while Urgent queries come at all."""
+    """Slots that only queries of the tier Urgent may take, while such queries come at all.
 
-    __slots__ = ("_until", "percent")
+    | slots     | kept free                                             | after an Urgent query, for |
+    |-----------|-------------------------------------------------------|----------------------------|
+    | 1         | none                                                  |                            |
+    | 2 or 3    | one, because the percentage rounded down says none    | one minute                 |
+    | 4 or more | the percentage, rounded down, but at least one        | ten minutes                |
+
+    So much follows: no other query begins that would leave fewer slots free. Once as many of those that were there
+    before have ended, an Urgent query waits for nobody, as long as fewer Urgent ones than kept slots are in flight.
+    """
+
+    __slots__ = ("_seen", "percent")
 
     def __init__(self, percent: int) -> None:
         self.percent = percent
-        self._until = float("-inf")
+        self._seen = float("-inf")
 
     def saw_urgent(self, now: float) -> None:
-        """Hold the reserve for the next ten minutes."""
-        self._until = now + URGENT_MEMORY_SECONDS
+        """Hold the reserve from now on, for its time."""
+        self._seen = now
 
     def slots(self, of: int, now: float) -> int:
-        """Return how many of so many slots only Urgent may take now.
-
-        | slots         | kept free                                                             |
-        |---------------|-----------------------------------------------------------------------|
-        | fewer than 4  | the percentage, rounded down: one slot would be too much of the pool  |
-        | 4 or more     | the percentage, rounded down, but at least one where it is above zero |
-        """
-        if now >= self._until or not self.percent:
+        """Return how many of so many slots only Urgent may take now."""
+        since = now - self._seen
+        if since >= URGENT_MEMORY_SECONDS or not self.percent:
             return 0
-        return max(of * self.percent // _PERCENT, 1 if of >= _ENOUGH_SLOTS else 0)
+        kept = of * self.percent // _PERCENT
+        small = of < _ENOUGH_SLOTS
+        if kept or of <= 1 or (small and since >= SMALL_POOL_MEMORY_SECONDS):
+            return kept
+        return 1

@@ -13,6 +13,8 @@ from autoglm_gateway.queueing.turns import StrictTurns, Turns, WeightedTurns, co
 AGEING_TOKENS_PER_SECOND: Final = 50.0
 """A query of 1,000 tokens can be overtaken only by what arrives within 20 s after it."""
 _FEW: Final = 64
+# Who was promoted to Urgent takes turns with those who asked for it, but has no part in what is reserved for them.
+_PROMOTED: Final = "promoted"
 _MAX_WAIT: Final = {Tier.URGENT: 5.0, Tier.INTERACTIVE: 30.0, Tier.NORMAL: 60.0, Tier.BATCH: 3600.0}
 
 
@@ -98,26 +100,28 @@ class WaitingLine(Generic[Item]):
             heapq.heapify(self._times)
 
     def next(self, now: float, *, urgent_only: bool = False) -> Item | None:
-        """Serve the next item whose deadline has not passed; None when there is none."""
-        waiting = self._names()
-        late = len(self._late)
-        for name in waiting:
+        """Serve the next item whose deadline has not passed; None when there is none.
+
+        `urgent_only` are those who asked for Urgent, without those who were promoted.
+        """
+        for name in self._lanes:
             self._set_aside_late(name, now)
-        if len(self._late) > late:
-            waiting = self._names()
-        if urgent_only:
-            waiting = [name for name in waiting if name in self._urgent_lanes]
+        waiting = self._names(urgent_only=urgent_only)
         if not waiting:
             return None
         name = self._turns.pick(waiting)
-        ticket = self._lanes[name].peek()
-        if ticket is None:
-            raise RuntimeError("a lane that waits has a first ticket")
+        ticket = self._first(name, urgent_only=urgent_only)
         self._turns.served(name, waiting)
         self.leave(ticket)
         if ticket.number >= 0:  # one that was sent back was charged the first time
-            self._lanes[name].charge(ticket.wish.tenant, ticket.wish.tokens)
+            self._lanes[ticket.lane].charge(ticket.wish.tenant, ticket.wish.tokens)
         return ticket.item
+
+    def _first(self, name: str, *, urgent_only: bool) -> Ticket[Item]:
+        """Return the first one of a tier or task type that waits."""
+        lanes = [self._lanes.get(name), self._lanes.get(_PROMOTED) if name == Tier.URGENT and not urgent_only else None]
+        firsts = [first for lane in lanes if lane is not None and (first := lane.peek()) is not None]
+        return min(firsts, key=lambda ticket: (ticket.key, ticket.number))
 
     def charge(self, wish: Wish, tokens: float) -> None:
         """Correct a tenant's work after the fact: the real tokens of a query less the predicted ones."""
@@ -147,7 +151,8 @@ class WaitingLine(Generic[Item]):
 
     # --- places -----------------------------------------------------------------------------------------
     def _place(self, ticket: Ticket[Item], since: float | None = None) -> None:
-        ticket.lane = self._lane_name(ticket.tier, ticket.wish.task)
+        promoted = not self._weighted and ticket.tier is Tier.URGENT and ticket.wish.tier is not Tier.URGENT
+        ticket.lane = _PROMOTED if promoted else self._lane_name(ticket.tier, ticket.wish.task)
         self._lane(ticket.lane).push(ticket)
         self._waiting[ticket.tier] += 1
         self._watch(ticket, ticket.wish.arrived if since is None else since)
@@ -188,10 +193,15 @@ class WaitingLine(Generic[Item]):
             return tier
         return task if task in self._tasks else self.policy.task_types[0].name
 
-    def _names(self) -> list[str]:
+    def _names(self, *, urgent_only: bool) -> list[str]:
+        """Return what waits: task types, or tiers."""
         if self._weighted:
-            return [one.name for one in self.policy.task_types if self._lanes.get(one.name)]
-        return [tier for tier in Tier if self._lanes.get(tier)]
+            named = [one.name for one in self.policy.task_types if self._lanes.get(one.name)]
+        else:
+            named = [tier for tier in Tier if self._lanes.get(tier)]
+        if urgent_only:
+            return [name for name in named if name in self._urgent_lanes]
+        return named if Tier.URGENT in named or not self._lanes.get(_PROMOTED) else [Tier.URGENT, *named]
 
     def _set_aside_late(self, name: str, now: float) -> None:
         """Take those whose deadline has passed off the front of a lane; `expired` hands them out."""

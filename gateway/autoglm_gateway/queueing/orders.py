@@ -136,6 +136,7 @@ class FairLane(Generic[Item]):
 
     def push(self, ticket: Ticket[Item]) -> None:
         """Add a ticket; a tenant that was away is lifted to those that wait."""
+        ticket.key = 0.0  # by arrival, where it is compared with one of another lane
         self._length += 1
         if ticket.number < 0:
             self._sent_back.push(ticket)

@@ -238,6 +238,28 @@ def test_promotion_climbs_tier_by_tier_until_the_deadline() -> None:
     assert queue.expired(100.0) == ["b"]
 
 
+@pytest.mark.parametrize("order", list(Order))
+def test_who_was_promoted_to_urgent_takes_turns_with_urgent_but_not_its_reserve(order: Order) -> None:
+    queue: WaitingLine[str] = WaitingLine(Policy(order=order, max_wait=dict.fromkeys(Tier, 10.0)))
+    queue.join("promoted", Wish(0.0, 1e9, Tier.INTERACTIVE))
+    queue.expired(11.0)
+    assert queue.next(12.0, urgent_only=True) is None
+    queue.join("urgent", Wish(12.0, 1e9, Tier.URGENT))
+    queue.join("second", Wish(13.0, 1e9, Tier.URGENT))
+    assert queue.waiting()[Tier.URGENT] == 3
+    assert queue.next(14.0, urgent_only=True) == "urgent"
+    assert [queue.next(14.0), queue.next(14.0)] == ["promoted", "second"]
+
+
+def test_who_was_promoted_is_not_forgotten_when_task_types_share_the_turns() -> None:
+    tasks = (TaskType("a", 1, Tier.NORMAL),)
+    queue: WaitingLine[str] = WaitingLine(Policy(max_wait=dict.fromkeys(Tier, 10.0)))
+    queue.join("promoted", Wish(0.0, 1e9, Tier.INTERACTIVE))
+    queue.expired(11.0)
+    queue.serve_by(Policy(tiers=TierPolicy.WEIGHTED_ROUND_ROBIN, task_types=tasks))
+    assert queue.next(12.0) == "promoted"
+
+
 def test_a_new_policy_keeps_everybody() -> None:
     queue = line(Policy(), long=wish(tokens=100, task="report"), short=wish(tokens=1, task="dialogue"))
     queue.serve_by(SHORTEST)

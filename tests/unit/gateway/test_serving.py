@@ -39,22 +39,31 @@ def test_the_longest_wait_counts_promotions(tier: Tier, seconds: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("percent", "slots", "kept"),
-    [(10, 40, 4), (10, 19, 1), (10, 9, 1), (10, 4, 1), (10, 3, 0), (50, 3, 1), (50, 1, 0), (0, 40, 0), (10, 0, 0)],
+    ("percent", "slots", "after_a_second", "after_a_minute", "after_ten"),
+    [
+        (10, 40, 4, 4, 0),
+        (10, 19, 1, 1, 0),
+        (10, 9, 1, 1, 0),
+        (10, 4, 1, 1, 0),
+        (10, 3, 1, 0, 0),
+        (10, 2, 1, 0, 0),
+        (50, 3, 1, 1, 0),
+        (50, 2, 1, 1, 0),
+        (50, 1, 0, 0, 0),
+        (10, 1, 0, 0, 0),
+        (10, 0, 0, 0, 0),
+        (0, 40, 0, 0, 0),
+        (0, 2, 0, 0, 0),
+    ],
 )
-def test_a_reserve_is_a_whole_slot_where_that_is_a_quarter_of_the_pool_at_most(
-    percent: int, slots: int, kept: int
+def test_a_reserve_is_at_least_a_slot_for_a_shorter_time_where_that_is_much_of_the_pool(
+    percent: int, slots: int, after_a_second: int, after_a_minute: int, after_ten: int
 ) -> None:
     reserve = Reserve(percent)
-    reserve.saw_urgent(now=0)
-    assert reserve.slots(slots, now=1) == kept
-
-
-def test_slots_are_reserved_only_where_urgent_queries_come() -> None:
-    reserve = Reserve(10)
-    assert reserve.slots(40, now=0) == 0
-    reserve.saw_urgent(now=0)
-    assert (reserve.slots(40, now=599), reserve.slots(40, now=600)) == (4, 0)
+    assert reserve.slots(slots, now=0) == 0, "nobody has asked for Urgent"
+    reserve.saw_urgent(now=100)
+    kept = [reserve.slots(slots, now) for now in (101, 160, 700)]
+    assert kept == [after_a_second, after_a_minute, after_ten]
 
 
 def test_the_reserve_serves_urgent_and_nobody_else() -> None:
