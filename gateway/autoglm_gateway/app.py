@@ -30,7 +30,7 @@ from autoglm_gateway.watchdog import Watchdog
 from autoglm_gateway.weighing import Weighing
 from autoglm_transport.admin import admin_handler
 from autoglm_transport.client import UpstreamPool
-from autoglm_transport.descriptors import affordable_connections, raise_descriptor_limit
+from autoglm_transport.descriptors import affordable_connections, affordable_upstreams, raise_descriptor_limit
 from autoglm_transport.http import Request
 from autoglm_transport.limits import Limits
 from autoglm_transport.responder import Responder
@@ -66,13 +66,20 @@ class Gateway:
         self._settings = settings
         self._source = source
         self._limits = Limits()
-        self._limits.max_connections = affordable_connections(self._limits.max_connections, raise_descriptor_limit())
+        self._wanted_connections = self._limits.max_connections
+        self._descriptors = raise_descriptor_limit()
         self._upstreams = UpstreamPool(connect_seconds=settings.connect_seconds, stall_seconds=settings.stall_seconds)
+        self._resized(0)
         self._router = Router()
         self._weighing = Weighing(self._router, lambda broken: self._metrics.weights_broken(broken=broken))
         self._certificates = Certificates()
         self.fleet = Fleet(
-            self._upstreams.forget, self._configured, self._weighing.use, self._use_redis, self._certificates.follow
+            self._upstreams.forget,
+            self._configured,
+            self._weighing.use,
+            self._use_redis,
+            self._certificates.follow,
+            self._resized,
         )
         self._metrics = Metrics(self.fleet.pools.values, self._complex_share, lambda: self.fleet.callers.problems)
         self._pulse = Pulse(monotonic())
@@ -169,6 +176,12 @@ class Gateway:
         self._cache.configure(config.cache, f"{config.namespace}/{config.deployment}")
         if config.routing.weights_config_map_ref is None:
             self._weighing.use_default()
+
+    def _resized(self, slots: int) -> None:
+        """Take over how many queries the replicas take at once: descriptors are for clients and for these."""
+        limit = affordable_connections(self._wanted_connections, self._descriptors, slots)
+        self._limits.max_connections = limit
+        self._upstreams.max_open = affordable_upstreams(limit, self._descriptors)
 
     def _log_access(self, *, on: bool) -> None:
         self._front.access_log = self._access_log if on else None

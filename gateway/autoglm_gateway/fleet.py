@@ -31,7 +31,7 @@ class Fleet:
     `forget(host, port)` is called for replicas that have gone, `configured(config)` for a new configuration.
     `weigh(where, text)` takes over routing weights that were found somewhere; None: there are none. `use_redis(url)`
     takes over the URL of the cache's Redis in the same way, after the configuration. `certify(where, entries)` takes
-    over the certificate that clients are shown.
+    over the certificate that clients are shown. `resized(slots)` hears how many queries all replicas take at once.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class Fleet:
         weighed: Callable[[str, str | None], None] = lambda _where, _text: None,
         use_redis: Callable[[str | None], None] = lambda _url: None,
         certify: Callable[[str, Mapping[str, bytes]], None] = lambda _where, _entries: None,
+        resized: Callable[[int], None] = lambda _slots: None,
     ) -> None:
         self.pools: dict[str, Pool] = {}
         self.config: GatewayConfig | None = None
@@ -50,6 +51,7 @@ class Fleet:
         self.weigh = weighed
         self.use_redis = use_redis
         self.certify = certify
+        self._resized = resized
         self._endpoints: Endpoints | None = None
         self._turns = {query_class: SmoothWeighted() for query_class in QueryClass}
         self._timer: asyncio.TimerHandle | None = None
@@ -90,6 +92,7 @@ class Fleet:
         for name, pool in self.pools.items():
             for address in pool.set_replicas(endpoints.replicas.get(name, {}), endpoints.gateways, now):
                 self._forget(*address)
+        self._resized(sum(pool.room().slots for pool in self.pools.values()))
 
     def choose(self, query_class: QueryClass) -> Pool | None:
         """Return the pool whose turn it is among those of a class; pools without a ready replica come last."""

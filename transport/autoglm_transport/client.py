@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 from functools import lru_cache
+from math import inf
 from typing import Final
 
 from autoglm_transport.connecting import connected
@@ -24,12 +25,14 @@ _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 class UpstreamPool:
     """Keep-alive connections to many upstreams; one exchange at a time on each.
 
-    `stall_seconds` bounds the silence between two pieces of a body, None means no bound.
+    `stall_seconds` bounds the silence between two pieces of a body, None means no bound. Idle connections are closed
+    where there would be more than `max_open`, which may change at any time.
     """
 
     def __init__(self, *, connect_seconds: float = 2.0, stall_seconds: float | None = 60.0) -> None:
         self._connect_seconds = connect_seconds
         self.stall_seconds = stall_seconds
+        self.max_open: float = inf
         self._idle: dict[Address, deque[UpstreamConnection]] = {}
         self._busy: set[UpstreamConnection] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -149,12 +152,21 @@ class UpstreamPool:
         """
         if self._timer is None:
             self._tick()
+        self._make_room()
         try:
             return await connected(UpstreamConnection, *address, self._connect_seconds)
         except TimeoutError:
             raise ConnectFailedError(f"no connection within {self._connect_seconds} s") from None
         except OSError as error:
             raise ConnectFailedError(f"no connection: {error.strerror or error}") from error
+
+    def _make_room(self) -> None:
+        """Close idle connections so that one more may be opened."""
+        excess = len(self._busy) + sum(map(len, self._idle.values())) + 1 - self.max_open
+        for idle in self._idle.values():
+            while idle and excess > 0:
+                idle.popleft().abort()
+                excess -= 1
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()

@@ -16,13 +16,21 @@ def raise_descriptor_limit() -> int:
     return hard
 
 
-def affordable_connections(wanted: int, descriptors: int) -> int:
-    """Return how many clients may be connected at once: every one may need a second socket, to a replica.
+def affordable_connections(wanted: int, descriptors: int, upstreams: int) -> int:
+    """Return how many clients may be connected at once, when as many as `upstreams` of them have a second socket.
 
-    | wanted | descriptors | connections |
-    |--------|-------------|-------------|
-    | 10,000 | 1,048,576   | 10,000      |
-    | 10,000 | 4,096       | 1,920       |
-    | 10,000 | 64          | 16          |
+    | wanted | descriptors | upstreams | connections | because                                    |
+    |--------|-------------|-----------|-------------|--------------------------------------------|
+    | 10,000 | 1,048,576   | any       | 10,000      | there is room for two each                 |
+    | 10,000 | 20,000      | 100       | 10,000      | the others wait or idle                    |
+    | 10,000 | 20,000      | 50,000    | 9,872       | every client may be served at once         |
+    | 10,000 | 4,096       | 1,000     | 2,840       | what is left beside all upstreams          |
+    | 10,000 | 64          | any       | 16          | the least; then accepting may fail         |
     """
-    return max(_MIN_CONNECTIONS, min(wanted, (descriptors - _RESERVED) // 2))
+    left = descriptors - _RESERVED
+    return max(_MIN_CONNECTIONS, min(wanted, max(left // 2, left - upstreams)))
+
+
+def affordable_upstreams(connections: int, descriptors: int) -> int:
+    """Return how many sockets to upstreams are left beside so many clients."""
+    return max(_MIN_CONNECTIONS, descriptors - _RESERVED - connections)

@@ -135,8 +135,15 @@ class HttpServer:
         now = loop.time()
         for connection in list(self._connections):
             connection.check_time(now)
+        self._shed_idle(len(self._connections) - self.limits.max_connections)
         self._check_quiet()
         self._timer = loop.call_later(_TICK_SECONDS, self._tick)
+
+    def _shed_idle(self, excess: int) -> None:
+        """Close idle connections when fewer are allowed than before."""
+        if excess > 0:
+            for connection in [one for one in self._connections if one.is_idle][:excess]:
+                connection.abort()
 
     # --- for connections --------------------------------------------------------------------------
     def answer(self, request: Request, responder: Responder) -> Awaitable[None] | None:

@@ -216,3 +216,17 @@ async def test_a_connection_that_outlives_its_upstream_is_not_kept() -> None:
 
 async def close_after_answer(request: Request, responder: Responder) -> None:
     await responder.send(200, [("connection", "close")], b"ok")
+
+
+async def test_idle_connections_make_room_for_new_ones() -> None:
+    pool = UpstreamPool()
+    pool.max_open = 2
+
+    async def ok(_: Request, responder: Responder) -> None:
+        await responder.send(200, [], b"ok")
+
+    async with serving(ok) as (first, one), serving(ok) as (second, two), serving(ok) as (third, three):
+        for port in (one, two, three):
+            assert await get(pool, port) == (200, b"ok")
+        await eventually(lambda: [len(server._connections) for server in (first, second, third)] == [0, 1, 1])
+        await pool.close()

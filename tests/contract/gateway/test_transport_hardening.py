@@ -177,6 +177,22 @@ async def test_too_many_connections_are_turned_away() -> None:
         first.close()
 
 
+async def test_idle_clients_are_closed_when_fewer_are_allowed_and_busy_ones_are_not() -> None:
+    async def slowly(request: Request, responder: Responder) -> None:
+        await asyncio.sleep(1)
+        await responder.send(200, [], b"late")
+
+    async with serving(slowly) as (server, port):
+        crowd = [await asyncio.open_connection(HOST, port) for _ in range(9)]
+        crowd[4][1].write(request())
+        await eventually(lambda: server.in_flight == 1)
+        server.limits.max_connections = 3
+        await eventually(lambda: len(server._connections) == 3)
+        assert status_of(await crowd[4][0].readuntil(b"\r\n\r\n")) == 200
+        for _, writer in crowd:
+            writer.close()
+
+
 async def test_a_client_that_leaves_cancels_its_handler() -> None:
     seen: list[bool] = []
 

@@ -13,7 +13,17 @@ import pytest
 from autoglm_api import names
 from autoglm_transport.http import Request
 from autoglm_transport.responder import Responder
-from support.gateways import DEPLOYMENT, SIMPLE_PROMPT, GatewayUnderTest, chat_body, config, replica, running_gateway
+from support.gateways import (
+    DEPLOYMENT,
+    LARGE,
+    LIGHT,
+    SIMPLE_PROMPT,
+    GatewayUnderTest,
+    chat_body,
+    config,
+    replica,
+    running_gateway,
+)
 from support.raw_http import HOST, eventually, exchange, request, status_of
 
 SECRET = "my-card-number-is-4111"
@@ -136,6 +146,35 @@ async def test_a_repeated_field_means_its_last_value_to_gateway_and_replica_alik
             "light",
             "glm-light",
         )
+
+
+@pytest.mark.parametrize(("cap", "clients"), [(8, 528), (400, 272)])
+async def test_clients_have_the_descriptors_that_replicas_cannot_need(tmp_path: Path, cap: int, clients: int) -> None:
+    """Of 800, 256 are for the gateway itself; one replica of `cap` slots needs so many more, or each client one."""
+    settings = tmp_path / "gateway.json"
+    pools = [one.model_copy(update={"concurrency_per_replica": cap}) for one in (LIGHT, LARGE)]
+    settings.write_bytes(orjson.dumps(config(*pools).to_json()))
+    command = (sys.executable, "-m", "autoglm_gateway", "--host", HOST, "--port", "0", "--admin-port", "0")
+    process = await asyncio.create_subprocess_exec(
+        *(*command, "--config", str(settings), "--endpoints", f"{HOST}:9=light,{HOST}:9=large"),
+        stderr=asyncio.subprocess.PIPE,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (800, 800)),
+    )
+    try:
+        assert process.stderr is not None
+        port = int((await process.stderr.readline()).decode().split("serving on port ")[1].split(",")[0])
+        held = []
+        for _ in range(clients):
+            reader, writer = await asyncio.open_connection(HOST, port)
+            writer.write(request("GET", "/v2", close=False))
+            assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")
+            held.append(writer)
+        assert status_of(await exchange(port, request("GET", "/v2"))) == 503
+        for writer in held:
+            writer.close()
+    finally:
+        process.send_signal(signal.SIGKILL)
+        await process.communicate()
 
 
 async def test_without_descriptors_the_gateway_turns_clients_away_and_recovers(tmp_path: Path) -> None:
