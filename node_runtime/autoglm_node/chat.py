@@ -1,6 +1,7 @@
 """Messages to prompt tokens, and reply tokens to text: the tokeniser's side of an artifact."""
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final, Self
 
@@ -36,6 +37,7 @@ class Chat:
         # What users write is text and nothing else: "<|assistant|>" in a message must not open a turn.
         self._words = Tokenizer.from_str(tokenizer_json)
         self._words.encode_special_tokens = True
+        self._mark = cache(self._encoded_mark)  # of the format's few texts
 
     @classmethod
     def load(cls, artifact: Path) -> Self:
@@ -49,15 +51,15 @@ class Chat:
         Raises:
             KeyError: the model knows no such role.
         """
-        ids = self._mark(self.format.prefix)
+        ids = [*self._mark(self.format.prefix)]
         for message in messages:
             ids += self._mark(self.format.roles[message.role])
             ids += self._words.encode(message.content, add_special_tokens=False).ids
-        return ids + self._mark(self.format.reply)
+        return [*ids, *self._mark(self.format.reply)]
 
     def text_ids(self, text: str) -> list[int]:
         """Return the tokens of a bare text, after what every prompt of this model begins with."""
-        return self._mark(self.format.prefix) + list(self._words.encode(text, add_special_tokens=False).ids)
+        return [*self._mark(self.format.prefix), *self._words.encode(text, add_special_tokens=False).ids]
 
     @property
     def vocabulary(self) -> int:
@@ -75,8 +77,8 @@ class Chat:
         """Return a fresh decoder of one reply that ends at the first of the given texts."""
         return ReplyText(self._marks, stops)
 
-    def _mark(self, text: str) -> list[int]:
-        return list(self._marks.encode(text, add_special_tokens=False).ids)
+    def _encoded_mark(self, text: str) -> tuple[int, ...]:
+        return tuple(self._marks.encode(text, add_special_tokens=False).ids)
 
 
 class ReplyText:

@@ -11,9 +11,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
+import orjson
+
 from autoglm_api import names
 from autoglm_api.config import EngineSpec
-from autoglm_node import __version__, openai
+from autoglm_node import __version__, model_control, openai, statistics
 from autoglm_node import inference_protocol as oip
 from autoglm_node.accounting import counted
 from autoglm_node.failure import RefusalError
@@ -36,7 +38,7 @@ class ModelRoutes(NamedTuple):
 
     fixed: Routes
     of_model: Routes
-    """What follows /v2/models/MODEL."""
+    """What follows /v2/models/MODEL; with `repository` before it, what follows /v2/repository/models/MODEL."""
 
 
 Pairs = list[tuple[str, str]]
@@ -45,7 +47,9 @@ JSON: Final = ("content-type", "application/json")
 EVENTS: Final = (("content-type", "text/event-stream"), ("cache-control", "no-cache"))
 _LEAST_BODY_BYTES: Final = 4 << 20
 _BODY_BYTES_PER_TOKEN: Final = 256  # a long word in JSON, every character of it escaped
-_MODEL_PATH: Final = re.compile(r"/v2/models/(?P<model>[^/]+)(?:/versions/[^/]+)?(?P<rest>/[a-z_]+)?")
+_MODEL_PATH: Final = re.compile(
+    r"/v2/(?:(?P<repository>repository)/)?models/(?P<model>[^/]+)(?:/versions/[^/]+)?(?P<rest>/[a-z_]+)?"
+)
 
 
 def refusal_body(refusal: RefusalError, path: str) -> bytes:
@@ -80,8 +84,8 @@ class Front(ABC):
         self._started_at = int(time.time())
 
     @abstractmethod
-    def described(self, model: str) -> bytes:
-        """Return the body of GET /v2/models/MODEL."""
+    def description(self, model: str) -> dict[str, Any]:
+        """Return what the model takes and gives."""
 
     async def handle(self, request: Request, responder: Responder) -> None:
         """Answer one request; whatever is wrong with it, the client gets a sentence."""
@@ -95,7 +99,7 @@ class Front(ABC):
         path = request.path.rstrip("/")
         found, model = self._fixed.get(path), ""
         if found is None and (match := _MODEL_PATH.fullmatch(path)):
-            rest = match["rest"] or ""
+            rest = (match["repository"] or "") + (match["rest"] or "")
             found, model = self._of_model.get(rest), unquote(match["model"])
         if found is None:
             raise RefusalError(404, f"there is nothing at {request.path}", code="not_found")
@@ -148,7 +152,43 @@ class Front(ABC):
     async def model_metadata(self, _request: Request, responder: Responder, model: str) -> None:
         """GET /v2/models/MODEL."""
         self.check_model(model)
-        await responder.send(200, [JSON, self.revision], self.described(model))
+        await responder.send(200, [JSON, self.revision], orjson.dumps(self.description(model)))
+
+    async def model_config(self, _request: Request, responder: Responder, model: str) -> None:
+        """GET /v2/models/MODEL/config."""
+        self.check_model(model)
+        await responder.send(200, [JSON, self.revision], model_control.config_json(self._config(model)))
+
+    def _config(self, model: str) -> Any:
+        return model_control.config_of({**self.description(model), "platform": names.PART_OF})
+
+    async def model_statistics(self, _request: Request, responder: Responder, model: str) -> None:
+        """GET /v2/models/MODEL/stats and /v2/models/stats."""
+        model = model or self.spec.model_name
+        self.check_model(model)
+        told = statistics.described(model, oip.MODEL_VERSION, self._metrics.took)
+        await responder.send(200, [JSON, self.revision], orjson.dumps({"model_stats": [told]}))
+
+    async def repository_index(self, request: Request, responder: Responder, _model: str) -> None:
+        """POST /v2/repository/index."""
+        only_ready = bool(oip.fields(request.body).get("ready", False))
+        models = model_control.index(self.spec.model_name, self._ready(), only_ready=only_ready)
+        await responder.send(200, [JSON], orjson.dumps(models))
+
+    async def load(self, request: Request, responder: Responder, model: str) -> None:
+        """POST /v2/repository/models/MODEL/load; see model_control."""
+        self.check_model(model)
+        refuse_compressed(request)
+        parameters = oip.fields(request.body).get("parameters") or {}
+        if not isinstance(parameters, dict):
+            raise oip.bad("parameters: an object is expected")
+        model_control.check_load(self._config(model), parameters, self._ready())
+        await responder.send(200)
+
+    async def unload(self, _request: Request, _responder: Responder, model: str) -> None:
+        """POST /v2/repository/models/MODEL/unload; see model_control."""
+        self.check_model(model)
+        model_control.refuse_unload()
 
 
 def refuse_compressed(request: Request) -> None:
@@ -182,8 +222,14 @@ _FIXED: Final[Routes] = {
     "/v2": ("GET", Front.server_metadata),
     "/v2/health/live": ("GET", Front.live),
     "/v2/health/ready": ("GET", Front.ready),
+    "/v2/models/stats": ("GET", Front.model_statistics),
+    "/v2/repository/index": ("POST", Front.repository_index),
 }
 _OF_MODEL: Final[Routes] = {
     "": ("GET", Front.model_metadata),
     "/ready": ("GET", Front.ready),
+    "/config": ("GET", Front.model_config),
+    "/stats": ("GET", Front.model_statistics),
+    "repository/load": ("POST", Front.load),
+    "repository/unload": ("POST", Front.unload),
 }

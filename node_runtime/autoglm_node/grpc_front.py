@@ -11,7 +11,6 @@ from contextlib import aclosing
 from typing import Any, Final
 
 import grpc
-from tritonclient.grpc import model_config_pb2
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc.service_pb2_grpc import (
     GRPCInferenceServiceServicer,
@@ -20,7 +19,7 @@ from tritonclient.grpc.service_pb2_grpc import (
 
 from autoglm_api import names
 from autoglm_api.config import EngineSpec
-from autoglm_node import __version__, statistics
+from autoglm_node import __version__, model_control, statistics
 from autoglm_node import inference_protocol as oip
 from autoglm_node.accounting import counted
 from autoglm_node.failure import RefusalError
@@ -117,9 +116,36 @@ class Servicer(GRPCInferenceServiceServicer, ABC):  # type: ignore[misc]  # gene
 
         async def described() -> Any:
             check_model(self.spec, request.name)
-            return pb.ModelConfigResponse(config=_config(self.description(request.name, names.PART_OF)))
+            return pb.ModelConfigResponse(config=self._config(request.name))
 
         return await _told(context, described)
+
+    def _config(self, model: str) -> Any:
+        return model_control.config_of(self.description(model, names.PART_OF))
+
+    async def RepositoryIndex(self, request: Any, _context: Context) -> Any:  # noqa: N802
+        """What the repository holds."""
+        models = model_control.index(self.spec.model_name, self._ready(), only_ready=request.ready)
+        return pb.RepositoryIndexResponse(models=models)
+
+    async def RepositoryModelLoad(self, request: Any, context: Context) -> Any:  # noqa: N802
+        """Nothing is done for a model that is loaded; see model_control."""
+
+        async def checked() -> Any:
+            check_model(self.spec, request.model_name)
+            model_control.check_load(self._config(request.model_name), _parameters(request), self._ready())
+            return pb.RepositoryModelLoadResponse()
+
+        return await _told(context, checked)
+
+    async def RepositoryModelUnload(self, request: Any, context: Context) -> Any:  # noqa: N802
+        """Refused; see model_control."""
+
+        async def refused() -> Any:
+            check_model(self.spec, request.model_name)
+            model_control.refuse_unload()
+
+        return await _told(context, refused)
 
     async def ModelStatistics(self, request: Any, context: Context) -> Any:  # noqa: N802
         """How many queries ended how."""
@@ -200,17 +226,8 @@ class TextServicer(Servicer):
         )
 
 
-def _config(described: dict[str, Any]) -> Any:
-    """Return a description of a model as a Triton configuration: what a client may send, not how it is run."""
-    config = model_config_pb2.ModelConfig(name=described["name"], platform=described["platform"])
-    for field in ("inputs", "outputs"):
-        listed = getattr(config, field.removesuffix("s"))
-        for one in described[field]:
-            kind = "STRING" if one["datatype"] == "BYTES" else one["datatype"]
-            added = listed.add(name=one["name"], data_type=f"TYPE_{kind}", dims=one["shape"])
-            if field == "inputs" and one["name"] != oip.TEXT_INPUT:
-                added.optional = True
-    return config
+def _parameters(request: Any) -> dict[str, Any]:
+    return {name: getattr(value, value.WhichOneof("parameter_choice")) for name, value in request.parameters.items()}
 
 
 def _query(request: Any) -> Query:

@@ -178,17 +178,24 @@ def server_metadata(version: str) -> bytes:
     return orjson.dumps({"name": names.PART_OF, "version": version, "extensions": ["binary_tensor_data", "generate"]})
 
 
-def model_metadata(model: str, platform: str) -> bytes:
-    """Return the body of GET /v2/models/MODEL."""
-    return orjson.dumps(model_description(model, platform))
-
-
 def model_description(model: str, platform: str) -> dict[str, Any]:
     """Return what a model takes and gives."""
     inputs = [{"name": name, "datatype": types[0], "shape": [1]} for name, types in _SIGNATURE.items()]
     outputs = [{"name": TEXT_OUTPUT, "datatype": "BYTES", "shape": [1]}]
     described = {"name": model, "versions": [MODEL_VERSION], "platform": platform}
     return {**described, "inputs": inputs, "outputs": outputs}
+
+
+def fields(body: bytes) -> dict[str, Any]:
+    """Return a body of JSON that may be empty.
+
+    Raises:
+        RefusalError: 400, it is no object.
+    """
+    given = _json(body) if body else {}
+    if not isinstance(given, dict):
+        raise bad("body: an object is expected")
+    return given
 
 
 def error_body(refusal: RefusalError) -> bytes:

@@ -141,7 +141,7 @@ class Node:
 
     async def _start(self) -> Event:
         await self._start_admin()
-        client = self._workload.connect(f"127.0.0.1:{self._settings.triton.grpc}")
+        client = self._workload.connect(self._settings.triton)
         self._host = TritonHost(self._spec, self._settings, client)
         try:
             await self._host.load()

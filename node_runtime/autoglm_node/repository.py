@@ -16,6 +16,7 @@ from autoglm_api.spec import Backend, ModelKind, Precision
 from autoglm_node.embedding import repository as embedding
 from autoglm_node.engine.packing import PARAMETER_BATCHING
 from autoglm_node.engine.reclaim import PARAMETER_FILE, PARAMETER_INTERVAL
+from autoglm_node.events import CANCELS, NUMBER
 
 # The canary needs a slot of its own: a full replica must not look like a dead one.
 CANARY_SLOTS: Final = 1
@@ -39,6 +40,8 @@ _NATIVE_OPTIONS: Final = {
     "presence_penalty": _FP32,
     "frequency_penalty": _FP32,
     "top_logprobs": _INT32,
+    NUMBER: pb.TYPE_INT64,
+    CANCELS: pb.TYPE_INT64,
 }
 
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -25,7 +25,7 @@ _CHARACTERS_OF_A_TURN: Final = 64  # what the marks of a turn cost, however shor
 
 
 class Engine(Protocol):
-    """What the service needs of the engine; TritonClient is one."""
+    """What the service needs of the engine; triton_client.TextModel is one."""
 
     def generate(self, generation: Generation) -> AsyncGenerator[Piece, None]:
         """Yield the pieces of a reply; closing the iterator cancels the engine's work."""
@@ -37,7 +37,7 @@ class Reply:
     def __init__(
         self,
         prompt_tokens: int,
-        pieces: AsyncIterator[Piece],
+        pieces: AsyncGenerator[Piece, None],
         text: ReplyText,
         scored: Callable[[Piece], list[Score]] = lambda _: [],
     ) -> None:
@@ -55,6 +55,10 @@ class Reply:
         """Return the tokens since the last call, where they were asked for."""
         taken, self._scores = self._scores, []
         return taken
+
+    async def close(self) -> None:
+        """Cancel the engine's work where it has not ended."""
+        await self._pieces.aclose()
 
     async def texts(self) -> AsyncGenerator[str, None]:
         """Yield the text that each piece makes certain, also when that is none; afterwards `tally` is final."""
@@ -95,6 +99,14 @@ def usage_of(replies: Sequence[Reply]) -> Usage:
     return Usage(replies[0].prompt_tokens, sum(reply.tally.tokens for reply in replies))
 
 
+def _varied(generation: Generation, number: int) -> Generation:
+    """Return what is asked for one of several replies: each has a seed of its own."""
+    if not number:
+        return generation
+    sampling = generation.sampling
+    return replace(generation, sampling=replace(sampling, seed=(sampling.seed + number) & _SEED_MASK))
+
+
 class Service:
     """Answers queries with one engine."""
 
@@ -125,26 +137,30 @@ class Service:
             RefusalError: 400 bad prompt, 429 full, 503 draining or engine failure, 504 deadline.
         """
         arrival = time.monotonic()
-        async with AsyncExitStack() as inside:
-            await inside.enter_async_context(self._admission.seat(deadline_seconds))
+        async with self._admission.seat(deadline_seconds):
             generation = await self._generation(query)
-            inside.enter_context(self._admission.room_for(len(generation.input_ids)))
-            replies = [await self._reply(query, generation, number, inside) for number in range(query.replies)]
-            replies[0].on_first_token = lambda: self._metrics.first_token_seconds.observe(time.monotonic() - arrival)
-            try:
-                yield replies
-            except EngineError as error:
-                raise engine_failed(error, self._on_engine_error) from None
-            finally:
-                self._count(replies[0])
-                for reply in replies[1:]:
-                    if reply.tally.tokens:
-                        self._count(reply)
+            with self._admission.room_for(len(generation.input_ids)):
+                replies = [self._reply(query, generation, number) for number in range(query.replies)]
+                replies[0].on_first_token = lambda: self._metrics.first_token_seconds.observe(
+                    time.monotonic() - arrival
+                )
+                try:
+                    yield replies
+                except EngineError as error:
+                    raise engine_failed(error, self._on_engine_error) from None
+                finally:
+                    await self._end(replies)
 
-    async def _reply(self, query: Query, generation: Generation, number: int, inside: AsyncExitStack) -> Reply:
-        sampling = generation.sampling
-        varied = replace(generation, sampling=replace(sampling, seed=(sampling.seed + number) & _SEED_MASK))
-        pieces = await inside.enter_async_context(aclosing(self._engine.generate(varied)))
+    async def _end(self, replies: Sequence[Reply]) -> None:
+        self._count(replies[0])
+        for reply in replies[1:]:
+            if reply.tally.tokens:
+                self._count(reply)
+        for reply in replies:
+            await reply.close()
+
+    def _reply(self, query: Query, generation: Generation, number: int) -> Reply:
+        pieces = self._engine.generate(_varied(generation, number))
         scored = (lambda _: []) if query.top_logprobs is None else self._scores
         return Reply(len(generation.input_ids), pieces, self._chat.reply(query.stops), scored)
 

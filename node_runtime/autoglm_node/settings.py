@@ -17,6 +17,8 @@ ENV_CGROUP_DIR: Final = "AUTOGLM_CGROUP_DIR"  # where control groups are mounted
 ENV_ENGINE_THREADS: Final = "AUTOGLM_ENGINE_THREADS"
 DEFAULT_WORK_DIR: Final = "/tmp/autoglm"  # noqa: S108 - an emptyDir in the pod; other users do not exist there
 
+TRITON_HOST: Final = "127.0.0.1"
+
 
 @dataclass(frozen=True, slots=True)
 class TritonPorts:
@@ -25,6 +27,11 @@ class TritonPorts:
     http: int = names.TRITON_HTTP_PORT
     grpc: int = names.TRITON_GRPC_PORT
     metrics: int = names.TRITON_METRICS_PORT
+
+    @property
+    def grpc_address(self) -> str:
+        """Where it listens for gRPC, as host:port."""
+        return f"{TRITON_HOST}:{self.grpc}"
 
 
 @dataclass(frozen=True)

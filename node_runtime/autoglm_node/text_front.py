@@ -4,7 +4,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from contextlib import aclosing
-from typing import Final
+from typing import Any, Final
 
 from autoglm_api import names
 from autoglm_node import inference_protocol as oip
@@ -36,9 +36,9 @@ class TextFront(Front):
         super().__init__(service.spec, metrics, ready, ModelRoutes(_FIXED, _OF_MODEL))
         self._service = service
 
-    def described(self, model: str) -> bytes:
-        """Return the body of GET /v2/models/MODEL."""
-        return oip.model_metadata(model, self.platform)
+    def description(self, model: str) -> dict[str, Any]:
+        """Return what the model takes and gives."""
+        return oip.model_description(model, self.platform)
 
     # --- OpenAI ----------------------------------------------------------------------------------------
     async def chat(self, request: Request, responder: Responder, _model: str) -> None:

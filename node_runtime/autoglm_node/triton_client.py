@@ -1,7 +1,11 @@
-"""Triton as the front speaks to it: gRPC on loopback, one stream per query."""
+"""Triton as the front speaks to it by gRPC on loopback: models are loaded and unloaded, GPU engines are asked.
+
+The CPU engine is asked for text in another way, see event_client.
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -10,9 +14,9 @@ from tritonclient.grpc import InferInput, InferResult
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from autoglm_node import tensors
 from autoglm_node.failure import EngineError
 from autoglm_node.query import Finish, Generation, Piece
-from autoglm_node.tensors import Arrays, Dialect
 
 _POLL_SECONDS: Final = 0.05
 
@@ -45,7 +49,7 @@ class TritonModel:
         """Unload the model. Triton answers at once and unloads afterwards."""
         await _told(self._client.unload_model(self._model, client_timeout=seconds))
 
-    async def responses(self, inputs: list[InferInput]) -> AsyncGenerator[Arrays, None]:
+    async def responses(self, inputs: list[InferInput]) -> AsyncGenerator[tensors.Arrays, None]:
         """Yield the output tensors of every response to one request. Closing the iterator cancels the engine."""
         stream = self._client.stream_infer(self._requests(inputs))
         try:
@@ -59,7 +63,7 @@ class TritonModel:
         except grpc.aio.AioRpcError as error:
             raise EngineError(error.details() or "the stream to Triton broke") from None
         except ValueError as error:
-            raise _unreadable(error) from error
+            raise unreadable(error) from error
         finally:
             stream.cancel()
 
@@ -77,43 +81,51 @@ class TritonModel:
         yield {"model_name": self._model, "inputs": inputs}
 
 
-class TritonClient(TritonModel):
-    """A model that writes text."""
+class TextModel(TritonModel, ABC):
+    """A model that writes text, whatever its backend."""
 
-    def __init__(self, address: str, model: str, dialect: Dialect) -> None:
-        """Speak to the gRPC `address` (host:port) about `model`, in the words of its backend."""
+    @abstractmethod
+    def generate(self, generation: Generation) -> AsyncGenerator[Piece, None]:
+        """Yield the pieces of a reply; the last one says why it ended. Closing the iterator cancels the engine."""
+
+    async def first_token(self, generation: Generation) -> None:
+        """Let the engine answer; of use with a generation of one token."""
+        async with aclosing(self.generate(generation)) as pieces:
+            async for _ in pieces:
+                pass
+
+
+class TensorRTClient(TextModel):
+    """A model of the TensorRT-LLM backend, asked by one gRPC stream per query."""
+
+    def __init__(self, address: str, model: str, stop_ids: Sequence[int]) -> None:
+        """Speak to the gRPC `address` (host:port) about `model`; `stop_ids` are the tokens that end a reply."""
         super().__init__(address, model)
-        self._dialect = dialect
+        self._end_id = stop_ids[0]
+        self._ends = frozenset(stop_ids)
 
     async def generate(self, generation: Generation) -> AsyncGenerator[Piece, None]:
         """Yield the pieces of a reply; the last one says why it ended. Closing the iterator cancels the engine."""
         produced = 0
-        async with aclosing(self.responses(self._dialect.write(generation))) as responses:
+        async with aclosing(self.responses(tensors.write(generation, self._end_id))) as responses:
             async for arrays in responses:
                 piece = self._read(arrays)
                 produced += len(piece.token_ids)
                 yield piece
                 if piece.finish:
                     return
-        if self._dialect.says_finish:
-            raise EngineError("the stream from Triton ended before the reply did")
-        # The TensorRT-LLM backend just ends the stream.
+        # The backend just ends the stream.
         yield Piece((), (), Finish.LENGTH if produced >= generation.max_tokens else Finish.STOP)
 
-    async def first_token(self, generation: Generation) -> None:
-        """Let the engine produce one token, whatever it is."""
-        async with aclosing(self.generate(generation)) as pieces:
-            async for _ in pieces:
-                return
-
-    def _read(self, arrays: Arrays) -> Piece:
+    def _read(self, arrays: tensors.Arrays) -> Piece:
         try:
-            return self._dialect.read(arrays)
+            return tensors.read(arrays, self._ends)
         except (KeyError, ValueError) as error:
-            raise _unreadable(error) from error
+            raise unreadable(error) from error
 
 
-def _unreadable(error: Exception) -> EngineError:
+def unreadable(error: Exception) -> EngineError:
+    """Return what is said of a response that is not as it should be."""
     return EngineError(f"a response of Triton cannot be read: {error}")
 
 

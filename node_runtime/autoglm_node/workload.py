@@ -18,6 +18,7 @@ from autoglm_node.embedding.grpc_front import VectorServicer
 from autoglm_node.embedding.repository import buckets_of
 from autoglm_node.embedding.service import VectorService
 from autoglm_node.embedding.words import Words
+from autoglm_node.event_client import EventClient
 from autoglm_node.failure import FatalError
 from autoglm_node.front import Front
 from autoglm_node.front import Probe as Ready
@@ -25,10 +26,11 @@ from autoglm_node.grpc_front import Servicer, TextServicer
 from autoglm_node.metrics import Metrics
 from autoglm_node.phases import Phase
 from autoglm_node.query import Generation, Message
+from autoglm_node.repository import CPU_BACKENDS
 from autoglm_node.service import Service
-from autoglm_node.tensors import dialect_for
+from autoglm_node.settings import TritonPorts
 from autoglm_node.text_front import TextFront
-from autoglm_node.triton_client import TritonClient, TritonModel
+from autoglm_node.triton_client import TensorRTClient, TextModel, TritonModel
 
 Body = tuple[str, bytes]
 """A path and what is posted there."""
@@ -52,8 +54,8 @@ class Workload(ABC):
         self.spec = spec
 
     @abstractmethod
-    def connect(self, address: str) -> TritonModel:
-        """Speak to Triton's gRPC `address` (host:port) from now on."""
+    def connect(self, ports: TritonPorts) -> TritonModel:
+        """Speak to Triton on these ports of loopback from now on."""
 
     @abstractmethod
     async def probe(self) -> None:
@@ -80,11 +82,15 @@ class TextWorkload(Workload):
         super().__init__(spec)
         self._chat = Chat.load(Path(spec.model_path))
 
-    def connect(self, address: str) -> TritonModel:
-        """Speak to Triton's gRPC `address` (host:port) from now on."""
-        dialect = dialect_for(self.spec.backend, self._chat.format.stop_ids)
-        self._client = TritonClient(address, self.spec.model_name, dialect)
+    def connect(self, ports: TritonPorts) -> TritonModel:
+        """Speak to Triton on these ports of loopback from now on."""
+        self._client = self._connected(ports)
         return self._client
+
+    def _connected(self, ports: TritonPorts) -> TextModel:
+        if self.spec.backend in CPU_BACKENDS:
+            return EventClient(ports, self.spec.model_name)
+        return TensorRTClient(ports.grpc_address, self.spec.model_name, self._chat.format.stop_ids)
 
     async def probe(self) -> None:
         """Let the engine produce one token."""
@@ -115,9 +121,9 @@ class VectorWorkload(Workload):
         super().__init__(spec)
         self._words = Words.load(Path(spec.model_path))
 
-    def connect(self, address: str) -> TritonModel:
-        """Speak to Triton's gRPC `address` (host:port) from now on."""
-        self._client = VectorClient(address, self.spec.model_name, self.spec.backend, buckets_of(self.spec))
+    def connect(self, ports: TritonPorts) -> TritonModel:
+        """Speak to Triton on these ports of loopback from now on."""
+        self._client = VectorClient(ports.grpc_address, self.spec.model_name, self.spec.backend, buckets_of(self.spec))
         return self._client
 
     async def probe(self) -> None:

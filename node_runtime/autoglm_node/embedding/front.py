@@ -1,8 +1,6 @@
 """The HTTP front of an embedding model: OpenAI's embeddings and the Open Inference Protocol."""
 
-from typing import Final, NoReturn
-
-import orjson
+from typing import Any, Final, NoReturn
 
 from autoglm_api import names
 from autoglm_node import inference_protocol
@@ -25,10 +23,9 @@ class VectorFront(Front):
         super().__init__(service.spec, metrics, ready, ModelRoutes(_FIXED, _OF_MODEL))
         self._service = service
 
-    def described(self, model: str) -> bytes:
-        """Return the body of GET /v2/models/MODEL."""
-        dimensions = self._service.words.format.dimensions
-        return orjson.dumps(oip.model_description(model, self.platform, dimensions))
+    def description(self, model: str) -> dict[str, Any]:
+        """Return what the model takes and gives."""
+        return oip.model_description(model, self.platform, self._service.words.format.dimensions)
 
     async def embeddings(self, request: Request, responder: Responder, _model: str) -> None:
         """POST /v1/embeddings."""

@@ -5,11 +5,13 @@
 Decoupled: a query's first token is sent at once, later ones together every few milliseconds (a
 response costs Triton more than a token costs the model), and the last response carries the final
 flag. Triton calls `execute` on its own thread, which only enqueues; one thread of ours drives the loop.
+A query that is given up is noticed by Triton's own word, or by a request that names it (`cancels`).
 """
 
 import json
 import queue
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,12 +29,14 @@ from autoglm_node.engine.reclaim import PARAMETER_FILE, PARAMETER_INTERVAL, Recl
 from autoglm_node.engine.sequence import FinishReason, Sequence, TokenEvent, TooLongError
 from autoglm_node.engine.stepping import Stepper, adaptive_for
 from autoglm_node.engine.triton_tensor import tensor
+from autoglm_node.events import CANCELS, NUMBER
 from autoglm_node.sampling import Sampling
 
 FLUSH_SECONDS: Final = 0.005
 """How long tokens after the first may wait to be sent together."""
 
 _SEEDS: Final = 1 << 63  # numpy takes no negative seeds, clients send some
+_CANCELS_REMEMBERED: Final = 256  # of queries that are not here: answered, or overtaken by their own cancelling
 
 _FINAL: Final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 
@@ -40,8 +44,9 @@ _FINAL: Final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 class _Query:
     """A query inside the engine: what it asked and where its answers go."""
 
-    def __init__(self, sequence: Sequence, request: Any) -> None:
+    def __init__(self, sequence: Sequence, number: int, request: Any) -> None:
         self.sequence = sequence
+        self.number = number
         self._sender = request.get_response_sender()
         self._unsent: list[TokenEvent] = []
         self._sent_at = float("-inf")
@@ -85,12 +90,12 @@ def _response(events: list[TokenEvent], reason: FinishReason) -> Any:
 class TritonPythonModel:
     """Serves one model directory.
 
-    config.pbtxt: `parameters` artifact_dir, slots, max_sequence_tokens, backend, precision and
-    threads; inputs
-    `input_ids` INT32 [-1], `max_tokens` INT32 [1] and, all optional and [1], the fields of `Sampling`
-    and `top_logprobs` INT32; outputs `token_ids` INT32 [-1], `logprobs` FP32 [-1], `finish_reason`
-    INT32 [1] (see `FinishReason`; the stop token itself is not among the tokens) and, where asked for,
-    `top_token_ids` INT32 [-1], `top_logprobs` FP32 [-1]: the likeliest of each token, one after the other.
+    config.pbtxt: `parameters` artifact_dir, slots, max_sequence_tokens, backend, precision and threads; inputs
+    `input_ids` INT32 [-1], `max_tokens` INT32 [1] and, all optional and [1], the fields of `Sampling`,
+    `top_logprobs` INT32 and the numbers by which a query is cancelled (see `events`); outputs `token_ids` INT32 [-1],
+    `logprobs` FP32 [-1], `finish_reason` INT32 [1] (see `FinishReason`; the stop token itself is not among the tokens)
+    and, where asked for, `top_token_ids` INT32 [-1], `top_logprobs` FP32 [-1]: the likeliest of each token, one after
+    the other.
     Decoupled, no batching.
     """
 
@@ -107,7 +112,8 @@ class TritonPythonModel:
         self._vocabulary = model.vocabulary
         self._stop_ids = frozenset(ChatFormat.model_validate_json((directory / CHAT_FILE).read_bytes()).stop_ids)
         self._queries: dict[int, _Query] = {}
-        self._arrivals: queue.SimpleQueue[_Query] = queue.SimpleQueue()
+        self._arrivals: queue.SimpleQueue[_Query | int] = queue.SimpleQueue()
+        self._cancelled: deque[int] = deque(maxlen=_CANCELS_REMEMBERED)
         self._numbers = 0
         self._asked_at = time.monotonic()
         self._gauges = Gauges(args["model_name"], bounds.buckets, slots * room)
@@ -118,8 +124,13 @@ class TritonPythonModel:
     def execute(self, requests: list[Any]) -> None:
         """Queue the requests; their answers come from the loop's thread."""
         for request in requests:
+            if cancelled := int(_value(request, CANCELS, 0)):
+                self._arrivals.put(cancelled)
+                request.get_response_sender().send(_response([], FinishReason.STOP), _FINAL)
+                continue
             self._numbers += 1
-            self._arrivals.put(_Query(_sequence(self._numbers, request, self._stop_ids), request))
+            sequence = _sequence(self._numbers, request, self._stop_ids)
+            self._arrivals.put(_Query(sequence, int(_value(request, NUMBER, 0)), request))
 
     def finalize(self) -> None:
         """Stop the loop; Triton calls this when no request is open."""
@@ -140,10 +151,16 @@ class TritonPythonModel:
     def _receive(self) -> None:
         """Take in what arrived; wait a little if there is nothing else to do."""
         wait = IDLE_SECONDS if self._loop.idle else self._loop.held_seconds(time.monotonic())
-        for query in arrived(self._arrivals, wait):
-            self._accept(query)
+        for arrival in arrived(self._arrivals, wait):
+            if isinstance(arrival, _Query):
+                self._accept(arrival)
+            else:
+                self._cancel(arrival)
 
     def _accept(self, query: _Query) -> None:
+        if query.number in self._cancelled:
+            query.close()
+            return
         # One bad id would fail the whole batch it runs in.
         if not all(0 <= token < self._vocabulary for token in query.sequence.input_ids):
             query.refuse(f"input_ids must be between 0 and {self._vocabulary - 1}")
@@ -159,9 +176,19 @@ class TritonPythonModel:
         if time.monotonic() - self._asked_at < CANCEL_CHECK_SECONDS:
             return
         self._asked_at = time.monotonic()
-        for number in [number for number, query in self._queries.items() if query.abandoned]:
-            self._loop.cancel(number)
-            self._queries.pop(number).close()
+        for query in [query for query in self._queries.values() if query.abandoned]:
+            self._drop(query)
+
+    def _cancel(self, number: int) -> None:
+        found = [query for query in self._queries.values() if query.number == number]
+        for query in found:
+            self._drop(query)
+        if not found:
+            self._cancelled.append(number)
+
+    def _drop(self, query: _Query) -> None:
+        self._loop.cancel(query.sequence.id)
+        self._queries.pop(query.sequence.id).close()
 
     def _deliver(self, event: TokenEvent) -> None:
         self._queries[event.id].answer(event, time.monotonic())
@@ -190,10 +217,14 @@ def _reclaimer(parameters: dict[str, dict[str, str]]) -> Reclaimer:
     return Reclaimer(Path(_parameter(parameters, PARAMETER_FILE)), interval, time.monotonic())
 
 
+def _value(request: Any, name: str, default: float) -> Any:
+    given = pb_utils.get_input_tensor_by_name(request, name)
+    return default if given is None else np.from_dlpack(given).flat[0]
+
+
 def _sequence(number: int, request: Any, stop_ids: frozenset[int]) -> Sequence:
     def value(name: str, default: float) -> Any:
-        tensor = pb_utils.get_input_tensor_by_name(request, name)
-        return default if tensor is None else np.from_dlpack(tensor).flat[0]
+        return _value(request, name, default)
 
     ids: Any = np.from_dlpack(pb_utils.get_input_tensor_by_name(request, "input_ids"))
     return Sequence(

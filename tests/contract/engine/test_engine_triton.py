@@ -1,5 +1,6 @@
 """The engine inside the real Triton, asked over gRPC streams; a model with random weights."""
 
+import asyncio
 import os
 import queue
 import signal
@@ -22,14 +23,19 @@ from autoglm_node import repository, triton_server
 from autoglm_node.engine.artifact import load_model
 from autoglm_node.engine.decode_loop import DecodeLoop
 from autoglm_node.engine.sequence import Sequence
+from autoglm_node.event_client import EventClient
+from autoglm_node.query import Generation
+from autoglm_node.sampling import Sampling
 from autoglm_node.settings import TritonPorts
 from autoglm_shop import artifact
 from autoglm_shop.chat import trained_tokenizer
+from support.node_process import wait_for
 from support.slot_models import TINY, VOCABULARY, tiny_weights
 from support.triton import triton_root
 
 ROOM = 256
 CONCURRENCY = 3
+MANY = 400  # queries: seconds of work
 STOP, LENGTH = 1, 2
 
 
@@ -42,7 +48,7 @@ class Reply(NamedTuple):
 class Server(NamedTuple):
     client: triton.InferenceServerClient
     artifact: Path
-    metrics_port: int
+    ports: TritonPorts
 
 
 def spec_of(directory: Path) -> EngineSpec:
@@ -83,7 +89,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     client = triton.InferenceServerClient(f"127.0.0.1:{ports.grpc}")
     try:
         load(client, process, work / "log")
-        yield Server(client, work / "artifact", ports.metrics)
+        yield Server(client, work / "artifact", ports)
     finally:
         client.close()
         end(process)
@@ -206,7 +212,7 @@ def test_a_negative_seed_is_a_seed(server: Server) -> None:
 
 
 def gauge(server: Server, name: str) -> float:
-    with socket.create_connection(("127.0.0.1", server.metrics_port)) as connection:
+    with socket.create_connection(("127.0.0.1", server.ports.metrics)) as connection:
         connection.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
         page = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
     (line,) = [line for line in page.splitlines() if line.startswith(f"{name}{{")]
@@ -219,10 +225,44 @@ def test_cancelled_queries_free_their_slots(server: Server) -> None:
         stream.cancel()
     reply = Stream(server, prompts()[1], 8).reply()
     assert reply.tokens == alone(server.artifact, prompts()[1], 8)
-    deadline = time.monotonic() + 5
-    while gauge(server, names.METRIC_ENGINE_RUNNING) + gauge(server, names.METRIC_ENGINE_WAITING) > 0:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(lambda: is_idle(server), 5, "idle engine")
+
+
+def is_idle(server: Server) -> bool:
+    return gauge(server, names.METRIC_ENGINE_RUNNING) + gauge(server, names.METRIC_ENGINE_WAITING) == 0
+
+
+async def test_the_front_s_way_to_ask_gets_the_same_replies(server: Server) -> None:
+    client = EventClient(server.ports, "tiny")
+    try:
+        for ids in prompts().values():
+            pieces = [piece async for piece in client.generate(Generation(ids, 12, top_logprobs=2))]
+            tokens = [token for piece in pieces for token in piece.token_ids]
+            assert tokens == alone(server.artifact, ids, 12)
+            likeliest = [choices[0][0] for piece in pieces for choices in piece.alternatives]
+            assert likeliest == tokens
+    finally:
+        await client.close()
+
+
+async def test_the_front_cancels_queries_that_run_and_that_wait(server: Server) -> None:
+    """Triton itself notices only those to which it writes."""
+    client, before = EventClient(server.ports, "tiny"), gauge(server, names.METRIC_ENGINE_PROMPT_TOKENS)
+
+    async def ask(seed: int) -> None:
+        async for _ in client.generate(Generation([9, 9, 9], ROOM - 4, Sampling(temperature=9.0, seed=seed))):
+            pass
+
+    try:
+        asking = [asyncio.create_task(ask(seed)) for seed in range(MANY)]
+        await asyncio.to_thread(wait_for, lambda: gauge(server, names.METRIC_ENGINE_WAITING) > 0, 5, "queue")
+        for task in asking:
+            task.cancel()
+        await asyncio.to_thread(wait_for, lambda: is_idle(server), 20, "idle engine")
+        await asyncio.gather(*asking, return_exceptions=True)
+    finally:
+        await client.close()
+    assert gauge(server, names.METRIC_ENGINE_PROMPT_TOKENS) - before < 3 * MANY
 
 
 def test_many_clients_at_once_lose_nothing(server: Server) -> None:

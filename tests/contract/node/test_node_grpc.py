@@ -10,6 +10,7 @@ import grpc
 import httpx
 import numpy as np
 import pytest
+from google.protobuf import json_format
 from tritonclient.grpc import (
     InferenceServerClient,
     InferenceServerException,
@@ -93,6 +94,21 @@ def test_tools_that_measure_are_told_what_may_be_sent_and_what_was_answered(clie
     assert after.inference_stats.fail.count == before.inference_stats.fail.count + 1
     with pytest.raises(InferenceServerException, match="does not exist here"):
         client.get_model_config("other")
+
+
+def test_the_repository_is_told_and_stays_as_it_is(client: InferenceServerClient) -> None:
+    listed = client.get_model_repository_index().models
+    assert [(one.name, one.version, one.state) for one in listed] == [("glm-test", "1", "READY")]
+    client.load_model("glm-test")
+    client.load_model("glm-test", config=json_format.MessageToJson(client.get_model_config("glm-test").config))
+    with pytest.raises(InferenceServerException, match="belongs to the operator") as refused:
+        client.load_model("glm-test", config='{"max_batch_size": 8}')
+    assert refused.value.status() == "StatusCode.INVALID_ARGUMENT"
+    with pytest.raises(InferenceServerException, match="belongs to the operator"):
+        client.unload_model("glm-test")
+    with pytest.raises(InferenceServerException, match="does not exist here"):
+        client.load_model("other")
+    assert client.is_model_ready("glm-test")
 
 
 def test_an_answer_is_that_of_http(node: NodeProcess, client: InferenceServerClient) -> None:

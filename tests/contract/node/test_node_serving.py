@@ -14,6 +14,7 @@ import openai
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tritonclient.http import InferenceServerClient, InferInput
+from tritonclient.utils import InferenceServerException
 
 from autoglm_api import names
 from support.node_artifacts import SLOW_LAYERS, engine_spec, write_artifact
@@ -88,6 +89,31 @@ def test_the_triton_client_gets_an_answer(node: NodeProcess) -> None:
     assert answer.decode() == ask(node).json()["choices"][0]["message"]["content"]
 
 
+def test_the_repository_is_told_and_stays_as_it_is(node: NodeProcess) -> None:
+    with InferenceServerClient(node.url.removeprefix("http://")) as triton:
+        listed = {"name": "glm-test", "version": "1", "state": "READY"}
+        assert triton.get_model_repository_index() == [listed]
+        triton.load_model("glm-test")
+        triton.load_model("glm-test", config=json.dumps(triton.get_model_config("glm-test")))
+        for changes in ({"config": '{"max_batch_size": 8}'}, {"config": "{}", "files": {"file:1/model.onnx": b"AAAA"}}):
+            with pytest.raises(InferenceServerException, match="belongs to the operator"):
+                triton.load_model("glm-test", **changes)
+        with pytest.raises(InferenceServerException, match="belongs to the operator"):
+            triton.unload_model("glm-test")
+        with pytest.raises(InferenceServerException, match="does not exist here"):
+            triton.load_model("other")
+        assert triton.is_model_ready("glm-test")
+
+
+def test_what_was_answered_is_counted(node: NodeProcess) -> None:
+    with InferenceServerClient(node.url.removeprefix("http://")) as triton:
+        (before,) = triton.get_inference_statistics("glm-test")["model_stats"]
+        ask(node)
+        (after,) = triton.get_inference_statistics()["model_stats"]
+    assert after["inference_count"] == before["inference_count"] + 1
+    assert after["inference_stats"]["success"]["ns"] > before["inference_stats"]["success"]["ns"]
+
+
 def test_generate_and_its_stream_agree(node: NodeProcess) -> None:
     asked = {"text_input": "hello", "max_tokens": 20}
     whole = httpx.post(f"{node.url}/v2/models/glm-test/generate", json=asked, timeout=30).json()["text_output"]
@@ -125,6 +151,11 @@ def test_refusals_are_openai_errors(node: NodeProcess, changes: dict[str, Any], 
         ("GET", "/nothing", 404),
         ("GET", "/v2/models/other/ready", 404),
         ("POST", "/v2/models/glm-test/infer", 400),
+        ("POST", "/v2/models/glm-test/load", 404),
+        ("GET", "/v2/repository/models/glm-test/load", 405),
+        ("GET", "/v2/repository/models/glm-test/ready", 404),
+        ("GET", "/v2/models/other/config", 404),
+        ("GET", "/v2/models/other/stats", 404),
     ],
 )
 def test_wrong_paths_and_methods(node: NodeProcess, method: str, path: str, status: int) -> None:
