@@ -159,6 +159,9 @@ class RedisStore:
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await connection.connect()  # type: ignore[no-untyped-call]
+                # The kernel of a server that hangs accepts connections: only an answer closes the circuit breaker.
+                await connection.send_command("PING")
+                await connection.read_response()
             self._connection = connection
             self._breaker.succeeded()
         except _FAILURES as error:

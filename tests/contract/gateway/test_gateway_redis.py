@@ -25,6 +25,7 @@ from support.config_api import ApiServer
 from support.gateways import GatewayUnderTest, chat_body, config, replica, running_gateway
 from support.prometheus import free_port
 from support.raw_http import HOST, eventually
+from support.raw_streams import listening
 from support.redis_server import RedisServer, redis_server
 
 REDIS = Cache(redis=RedisCache(url_secret_ref=SecretKeyRef(name="redis", key="url")))
@@ -94,6 +95,23 @@ async def test_a_redis_that_hangs_costs_milliseconds_and_soon_nothing() -> None:
         server.thaw()
         await seen(store, ENTRY, seconds=10)
         assert store.available
+        await store.close()
+
+
+async def test_a_server_that_accepts_and_says_nothing_is_not_taken_for_one_that_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As the kernel of a stopped server does; without password and database nothing else asks it anything."""
+    monkeypatch.setattr("autoglm_gateway.cache.redis_store._CONNECT_SECONDS", 0.1)
+
+    async def mute(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with listening(mute) as port:
+        store = RedisStore(target_of(f"redis://{HOST}:{port}"), SECRET, "t:")
+        store.connect()
+        await eventually(lambda: store.errors == 1)
+        assert not store.available
         await store.close()
 
 
