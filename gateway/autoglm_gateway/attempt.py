@@ -37,6 +37,7 @@ _FULL_SECONDS: Final = 0.1
 _GRACE_SECONDS: Final = 1.0  # the replica keeps the deadline itself; the gateway only if it does not
 _UNAVAILABLE: Final = 503
 _FIRST_ERROR: Final = 400
+_FIRST_SERVER_ERROR: Final = 500
 _TOO_MANY: Final = 429
 LEFT: Final = "499"
 
@@ -154,6 +155,7 @@ class Attempt:
 
     def _failed(self, connection: UpstreamConnection, error: UpstreamError) -> Exception:
         if isinstance(error, BrokenAnswerError):
+            self._note(good=False)
             return RefusalError(502, f"the replica's answer is broken: {error}", code="bad_answer")
         if isinstance(error, FirstByteTimeoutError):
             self.replica.failed(self._loop.time())  # it has not kept the deadline that it was told
@@ -170,7 +172,8 @@ class Attempt:
         """
         status, replica = connection.status, self.replica
         if status not in {_UNAVAILABLE, _TOO_MANY}:
-            replica.answered()
+            if status < _FIRST_SERVER_ERROR:
+                replica.answered()
             return None
         now = self._loop.time()
         if status == _TOO_MANY:
@@ -193,6 +196,7 @@ class Attempt:
             query.tap.began(status, connection.headers)
             query.tap.took(body)
             query.tap.ended()
+        self._note(good=status < _FIRST_SERVER_ERROR)
         self.responder.send_lines(status, self._lines(connection), body)
         self._end(str(status))
 
@@ -205,6 +209,9 @@ class Attempt:
             self.query.tap.began(connection.status, headers)
         self.responder.start_lines(connection.status, lines, sized=length is not None)
         self._events = 0
+
+    def _note(self, *, good: bool) -> None:
+        self.query.pool.ended(self.replica, self._loop.time(), good=good)
 
     def _lines(self, connection: UpstreamConnection) -> bytes:
         query = self.query
@@ -219,11 +226,13 @@ class Attempt:
             self.responder.write_now(chunk)
         if connection.complete:
             self._whole = True
+            self._note(good=connection.status < _FIRST_SERVER_ERROR)
             if self.query.tap is not None:
                 self.query.tap.ended()
             self.responder.end_now()
             self._end(str(connection.status))
         elif connection.error is not None:
+            self._note(good=False)
             self._tell_broken(connection, str(connection.error))
             self._end("broken")
         elif self.responder.behind:

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 _FIRST_BACKOFF_SECONDS: Final = 0.5
 _MAX_BACKOFF_SECONDS: Final = 10.0
+_BAD_IN_A_ROW: Final = 5
 # Prompt tokens up to which queries are of one length: engines batch such ones with the least padding.
 LENGTH_BOUNDS: Final = (511, 1024)
 
@@ -29,6 +30,8 @@ class Replica:
     shunned_until: float = 0.0
     last_used: int = 0
     probed: bool = False
+    bad: int = 0
+    """Bad answers in a row: its own errors, and streams that broke off."""
     work: int = 0
     """Predicted tokens of its answers that have not come yet."""
     lengths: list[int] = field(default_factory=lambda: [0] * (len(LENGTH_BOUNDS) + 1))
@@ -61,6 +64,11 @@ class Replica:
     def answered(self) -> None:
         """Note that the replica answers."""
         self.failures = 0
+
+    def ended(self, *, good: bool) -> bool:
+        """Note the end of an answer; True when too many were bad to take it for the fault of the queries."""
+        self.bad = 0 if good else self.bad + 1
+        return self.bad >= _BAD_IN_A_ROW
 
     def has_room(self, cap: int, now: float) -> bool:
         """Whether one more query may be sent; after a failure it is one at a time until one succeeds.

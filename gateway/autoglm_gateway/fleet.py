@@ -95,9 +95,15 @@ class Fleet:
         self._resized(sum(pool.room().slots for pool in self.pools.values()))
 
     def choose(self, query_class: QueryClass) -> Pool | None:
-        """Return the pool whose turn it is among those of a class; pools without a ready replica come last."""
+        """Return the pool whose turn it is among those of a class.
+
+        Pools without a ready replica come last, before them those where the query would wait: weights share what
+        there is, they do not let a query wait beside a free slot.
+        """
         serving = [pool for pool in self.pools.values() if pool.config.serves is query_class]
         ready = [pool for pool in serving if pool.ready_replicas] or serving
+        if len(ready) > 1:
+            ready = [pool for pool in ready if not pool.room().is_full] or ready
         if len(ready) < 2:  # noqa: PLR2004 - nothing to choose from
             return ready[0] if ready else None
         return self.pools[self._turns[query_class].pick({pool.name: pool.config.weight for pool in ready})]

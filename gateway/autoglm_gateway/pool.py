@@ -125,6 +125,16 @@ class Pool:
         if self.predictor.trusted is not trusted:
             self._line.serve_by(policy_of(self.queue, trusted=self.predictor.trusted))
 
+    def ended(self, replica: Replica, now: float, *, good: bool) -> None:
+        """Note how an answer ended: a replica that errs at once would draw all queries, being the least busy.
+
+        It is left alone for a while after some bad answers in a row, as long as half of the replicas are not.
+        """
+        if replica.ended(good=good):
+            shunned = sum(one.shunned_until > now for one in self._replicas.values() if one is not replica)
+            if 2 * (shunned + 1) <= len(self._replicas):
+                replica.failed(now)
+
     def charge(self, need: Need, more_tokens: int) -> None:
         """Correct what the query's tenant was charged: real tokens less the predicted ones."""
         if more_tokens and self.queue.order is Order.FAIR:
@@ -242,11 +252,16 @@ class Pool:
         return PoolGoneError(f"pool {self.name} was removed")
 
     def _admit(self, need: Need, now: float) -> None:
+        while (seconds := self._seconds_until_place(need, now)) is not None:
+            displaced = self._line.displaced_by(need.wish)
+            if displaced is None:
+                raise QueueFullError(seconds)
+            _fail(displaced, QueueFullError(seconds))
+
+    def _seconds_until_place(self, need: Need, now: float) -> int | None:
         too_much = bool(self._line) and self._line.size + need.wish.size > MAX_WAITING_BYTES
         limit = 0 if too_much else self.queue.max_queries
-        seconds = retry_after(len(self._line), limit, self._drained.per_second(now))
-        if seconds is not None:
-            raise QueueFullError(seconds)
+        return retry_after(len(self._line), limit, self._drained.per_second(now))
 
     def _resettle(self) -> None:
         self._openings.reset(self._replicas.values(), self._cap())

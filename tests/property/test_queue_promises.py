@@ -1,5 +1,6 @@
 """What the queue promises whatever comes: nobody is lost, nobody is served late, waits are bounded."""
 
+from collections import Counter
 from itertools import combinations
 from math import sqrt
 from random import Random
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from autoglm_gateway.queueing import Order, Policy, TaskType, Tier, TierPolicy, WaitingLine, Wish
 from autoglm_gateway.queueing.predict import Asked, Predictor, kendall_tau
 from autoglm_gateway.queueing.ticket import Ticket
-from autoglm_gateway.queueing.turns import StrictTurns
+from autoglm_gateway.queueing.turns import StrictTurns, WeightedTurns
 
 TASKS = (TaskType("a", 3, Tier.NORMAL), TaskType("b", 1, Tier.BATCH))
 POLICIES = st.builds(
@@ -86,6 +87,29 @@ def test_a_long_query_waits_no_longer_than_its_length_allows(
     assert all(arrived <= tokens / rate + 1e-6 for arrived in before)
 
 
+@given(
+    st.lists(st.integers(1, 9), min_size=2, max_size=5),
+    st.lists(st.sets(st.integers(0, 4), min_size=1), max_size=60),
+    st.integers(0, 40),
+)
+def test_weighted_turns_are_exact_over_any_cycle_whatever_waited_before(
+    weights: list[int], history: list[set[int]], start: int
+) -> None:
+    names = [str(place) for place in range(len(weights))]
+    turns = WeightedTurns(dict(zip(names, weights, strict=True)))
+
+    def served(waiting: list[str]) -> str:
+        name = turns.pick(waiting)
+        turns.served(name, waiting)
+        return name
+
+    for places in history:
+        if waiting := [name for place, name in enumerate(names) if place in places]:
+            served(waiting)
+    window = [served(names) for _ in range(start + sum(weights))][start:]
+    assert [window.count(name) for name in names] == weights
+
+
 @given(st.lists(st.integers(1, 9), min_size=2, max_size=5), st.integers(0, 40))
 def test_weighted_turns_are_exact_over_any_cycle(weights: list[int], start: int) -> None:
     types = tuple(TaskType(str(place), weight, Tier.NORMAL) for place, weight in enumerate(weights))
@@ -115,6 +139,35 @@ def test_tenants_that_wait_throughout_are_served_within_one_longest_query(
         assert item is not None
         work[item[0]] += item[1]
         assert max(work.values()) - min(work.values()) <= 200
+
+
+@given(st.lists(st.tuples(st.sampled_from("aaaabc"), st.sampled_from(Tier)), max_size=60), st.integers(1, 12))
+def test_a_full_queue_turns_away_only_tenants_that_have_their_share(
+    arrivals: list[tuple[str, Tier]], room: int
+) -> None:
+    """And who makes place was less urgent or newer than all others of a tenant that has more than its share."""
+    queue: WaitingLine[tuple[str, Tier]] = WaitingLine()
+    waiting: list[tuple[str, Tier]] = []
+    for tenant, tier in arrivals:
+        wish = Wish(0.0, 1e9, tier, tenant=tenant)
+        counts = Counter(name for name, _ in waiting)
+        if len(waiting) == room:
+            gone = queue.displaced_by(wish)
+            if gone is None:
+                larger = [name for name, count in counts.items() if count > counts[tenant] + 1]
+                least = {name: max(list(Tier).index(one) for who, one in waiting if who == name) for name in larger}
+                assert all(
+                    place < list(Tier).index(tier)
+                    for name, place in least.items()
+                    if counts[name] == max(counts.values())
+                )
+                continue
+            waiting.remove(gone)
+            assert counts[gone[0]] == max(counts.values()) > counts[tenant] + 1
+            assert list(Tier).index(gone[1]) >= list(Tier).index(tier)
+        queue.join((tenant, tier), wish)
+        waiting.append((tenant, tier))
+        assert len(queue) == len(waiting) <= room
 
 
 @given(st.integers(0, 50), st.integers(1, 60))

@@ -1,6 +1,7 @@
 """The queue before one pool: tickets in lanes, turns between lanes, promotion and deadlines. Pure."""
 
 import heapq
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Generic
@@ -15,6 +16,7 @@ AGEING_TOKENS_PER_SECOND: Final = 50.0
 _FEW: Final = 64
 # Who was promoted to Urgent takes turns with those who asked for it, but has no part in what is reserved for them.
 _PROMOTED: Final = "promoted"
+_PLACES: Final = {tier: place for place, tier in enumerate(Tier)}
 _MAX_WAIT: Final = {Tier.URGENT: 5.0, Tier.INTERACTIVE: 30.0, Tier.NORMAL: 60.0, Tier.BATCH: 3600.0}
 
 
@@ -39,6 +41,7 @@ class WaitingLine(Generic[Item]):
         self.size = 0
         """Bytes of all that wait."""
         self._length = 0
+        self._by_tenant: Counter[str] = Counter()
         self._number = 0
         self._front = 0
         self._late: list[Item] = []
@@ -84,6 +87,7 @@ class WaitingLine(Generic[Item]):
         ticket = Ticket(item, wish, self._front if front else self._number, wish.tier)
         self._place(ticket)
         self._length += 1
+        self._by_tenant[wish.tenant] += 1
         self.size += wish.size
         return ticket
 
@@ -93,11 +97,31 @@ class WaitingLine(Generic[Item]):
             return
         ticket.gone = True
         self._length -= 1
+        self._by_tenant[ticket.wish.tenant] -= 1
+        if not self._by_tenant[ticket.wish.tenant]:
+            del self._by_tenant[ticket.wish.tenant]
         self.size -= ticket.wish.size
         self._unplace(ticket)
         if len(self._times) > _FEW and len(self._times) > 2 * self._length:
             self._times = [entry for entry in self._times if self._is_due_of(entry)]
             heapq.heapify(self._times)
+
+    def displaced_by(self, wish: Wish) -> Item | None:
+        """Remove and return the item that makes place for a newcomer in a full queue; None where the newcomer must go.
+
+        So no tenant can keep others out: it is the newest of the least urgent ones of the tenant with the most waiting,
+        if that tenant still has no fewer than the newcomer's afterwards, and nobody more urgent has to go.
+        """
+        counts = self._by_tenant
+        most = max(counts.values(), default=0)
+        if most <= counts[wish.tenant] + 1:
+            return None
+        theirs = [ticket for ticket in self._tickets() if counts[ticket.wish.tenant] == most and ticket.number >= 0]
+        worst = max(theirs, key=lambda ticket: (_PLACES[ticket.tier], ticket.number), default=None)
+        if worst is None or _PLACES[worst.tier] < _PLACES[wish.tier]:
+            return None
+        self.leave(worst)
+        return worst.item
 
     def next(self, now: float, *, urgent_only: bool = False) -> Item | None:
         """Serve the next item whose deadline has not passed; None when there is none.

@@ -433,3 +433,33 @@ async def test_time_at_a_lost_replica_is_no_time_in_the_queue() -> None:
         await eventually(lambda: gate.gateway.fleet.pools["light"].queued == 1)
         finish.set()
         assert [(await task).status for task in (lost, other)] == [200, 200]
+
+
+@pytest.mark.parametrize("fault", ["error", "broken stream", "garbage"])
+async def test_a_replica_that_errs_at_once_does_not_draw_all_queries(fault: str) -> None:
+    """It is always the least busy one; after five bad answers in a row the other one gets them, but for probes."""
+    mended = False
+
+    async def errs(request: Request, responder: Responder) -> None:
+        if mended:
+            await answer_name(request, responder)
+        elif fault == "error":
+            await responder.send(500, [("content-type", "application/json")], b"{}")
+        elif fault == "broken stream":
+            responder.start(200, [("content-type", "text/event-stream")])
+            await responder.write(b"data: {}\n\n")
+            responder.abort()
+        else:
+            responder.start(200, [("content-length", "1"), ("content-length", "2")])
+            await responder.end()
+
+    async with replica(errs) as bad, replica() as good, running_gateway(light=[bad.port, good.port]) as gate:
+        for _ in range(40):
+            await gate.chat()
+        assert 5 <= len(bad.requests) <= 8
+        assert len(good.requests) >= 32
+        mended = True
+        await asyncio.sleep(0.6)  # the first pause
+        before = len(bad.requests)
+        assert {(await gate.chat()).status for _ in range(20)} == {200}
+        assert len(bad.requests) >= before + 9

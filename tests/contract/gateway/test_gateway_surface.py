@@ -17,11 +17,12 @@ from support.gateways import (
     DEPLOYMENT,
     SIMPLE_PROMPT,
     chat_body,
+    completion,
     config,
     replica,
     running_gateway,
 )
-from support.raw_http import exchange, request, status_of
+from support.raw_http import eventually, exchange, request, status_of
 
 DEEP = b"[" * 5000
 
@@ -242,6 +243,26 @@ async def test_pools_of_a_class_share_it_by_weight() -> None:
         pools = [(await gate.chat()).headers[names.HEADER_POOL] for _ in range(8)]
         assert (pools.count("light"), pools.count("twin")) == (2, 6)
         assert ("light", "light") not in set(pairwise(pools))
+
+
+async def test_a_query_does_not_wait_for_its_turn_s_pool_beside_a_free_slot() -> None:
+    finish = asyncio.Event()
+
+    async def hold(_: Request, responder: Responder) -> None:
+        await finish.wait()
+        await responder.send(200, [("content-type", "application/json")], completion("late"))
+
+    light = config().pools[0].model_copy(update={"concurrency_per_replica": 1, "weight": 9})
+    twin = light.model_copy(update={"name": "twin", "model_name": "glm-twin", "weight": 1})
+    async with (
+        replica(hold) as one,
+        replica(hold) as other,
+        running_gateway(config(light, twin, config().pools[1]), light=[one.port], twin=[other.port]) as gate,
+    ):
+        both = [asyncio.create_task(gate.chat()) for _ in range(2)]
+        await eventually(lambda: (one.in_flight, other.in_flight) == (1, 1))
+        finish.set()
+        assert [(await task).status for task in both] == [200, 200]
 
 
 async def test_odd_requests_never_get_a_500() -> None:

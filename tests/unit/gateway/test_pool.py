@@ -4,7 +4,7 @@ import time
 import pytest
 
 from autoglm_api.spec import QueryClass, Queue
-from autoglm_gateway.balance import Address
+from autoglm_gateway.balance import Address, Replica
 from autoglm_gateway.pool import Pool, PoolGoneError, QueueFullError, WaitedTooLongError
 from autoglm_gateway.queueing import Tier, Wish
 from autoglm_gateway.queueing.predict import Asked
@@ -200,3 +200,110 @@ async def test_the_bodies_that_wait_are_bounded_but_one_may_always_wait(monkeypa
     assert made.queued == 2
     for one in several:
         one.cancel()
+
+
+def of(tenant: str, tier: Tier = Tier.NORMAL, size: int = 0) -> Need:
+    return Need(Wish(0.0, 1e12, tier, tenant=tenant, size=size))
+
+
+async def test_a_tenant_that_fills_the_queue_makes_place_for_others_and_not_for_itself() -> None:
+    made = one_slot(max_queries=4)
+    await made.take(LONG)
+    flood = [await waiting(made, of("flood")) for _ in range(4)]
+    with pytest.raises(QueueFullError):
+        await made.take(of("flood"))
+    others = [await waiting(made, of("other")) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert [task.done() for task in flood] == [False, False, True, True], "the newest go"
+    with pytest.raises(QueueFullError):
+        await flood[3]
+    with pytest.raises(QueueFullError):
+        await made.take(of("other"))
+    for task in [*flood, *others]:
+        task.cancel()
+
+
+@pytest.mark.parametrize(
+    ("tier", "done"),
+    [
+        (Tier.URGENT, [False, False, False, True]),
+        (Tier.BATCH, [False, False, False, True]),
+    ],
+)
+async def test_the_least_urgent_makes_place(tier: Tier, done: list[bool]) -> None:
+    made = one_slot(max_queries=4)
+    await made.take(LONG)
+    tiers = (Tier.BATCH, Tier.NORMAL, Tier.URGENT, Tier.BATCH)
+    flood = [await waiting(made, of("flood", tier)) for tier in tiers]
+    other = await waiting(made, of("other", tier))
+    await asyncio.sleep(0)
+    assert [task.done() for task in flood] == done
+    for task in [*flood, other]:
+        task.cancel()
+
+
+async def test_nobody_more_urgent_and_nobody_sent_back_makes_place() -> None:
+    made = one_slot(max_queries=3)
+    await made.take(LONG)
+    flood = [await waiting(made, of("flood", Tier.INTERACTIVE)) for _ in range(2)]
+    flood.append(await waiting(made, of("flood", Tier.BATCH), again=True))
+    with pytest.raises(QueueFullError):
+        await made.take(of("other"))
+    assert not any(task.done() for task in flood)
+    for task in flood:
+        task.cancel()
+
+
+async def test_a_tenant_s_bodies_make_place_for_another_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autoglm_gateway.pool.MAX_WAITING_BYTES", 100)
+    made = one_slot()
+    await made.take(LONG)
+    flood = [await waiting(made, of("flood", size=30)) for _ in range(3)]
+    other = await waiting(made, of("other", size=60))
+    await asyncio.sleep(0)
+    assert ([task.done() for task in flood], other.done()) == ([False, True, True], False)
+    for task in [*flood, other]:
+        task.cancel()
+
+
+def replicas(count: int) -> tuple[Pool, list[Replica]]:
+    made = Pool(pool("light", QueryClass.SIMPLE), Queue())
+    made.set_replicas({Address("h", port): "r" for port in range(count)}, 1, 0.0)
+    return made, list(made._replicas.values())
+
+
+def ejected(some: list[Replica], now: float) -> int:
+    return sum(not one.has_room(8, now) for one in some)
+
+
+@pytest.mark.parametrize(("count", "left_alone"), [(1, 0), (2, 1), (3, 1), (4, 2), (10, 5)])
+async def test_replicas_that_err_in_a_row_are_left_alone_half_of_them_at_most(count: int, left_alone: int) -> None:
+    made, some = replicas(count)
+    for one in some:
+        for number in range(5):
+            assert not ejected([one], 0.1), number
+            made.ended(one, 0.0, good=False)
+    assert ejected(some, 0.1) == left_alone
+    assert ejected(some, 0.6) == 0, "after half a second there is a probe"
+
+
+async def test_a_good_answer_in_between_makes_it_the_fault_of_the_queries() -> None:
+    made, (one, _) = replicas(2)
+    for number in range(100):
+        made.ended(one, 0.0, good=number % 5 == 4)
+    assert not ejected([one], 0.1)
+
+
+async def test_a_probe_that_errs_is_followed_by_a_longer_pause() -> None:
+    made, (one, _) = replicas(2)
+    for _ in range(5):
+        made.ended(one, 0.0, good=False)
+    one.taken()
+    assert ejected([one], 0.6), "one probe at a time"
+    made.ended(one, 0.6, good=False)
+    one.given_back()
+    assert (ejected([one], 1.5), ejected([one], 1.7)) == (1, 0)
+    one.answered()
+    made.ended(one, 1.8, good=True)
+    made.ended(one, 1.9, good=False)
+    assert not ejected([one], 2.0)
