@@ -1,6 +1,7 @@
 """The scaling engine on a real cluster: peaks, a dead Prometheus, a restarted operator, 1,000 replicas.
 
     python benchmarks/cluster_scaling/run.py [--scenes peak,outage,thousand] [--outage-seconds 300] [--start-seconds 90]
+    [--log operator.log]
 
 Real: API server, operator, gateway, Prometheus, kube-scheduler. Simulated (and declared so in every answer): the GPU
 nodes (KWOK) and the replicas on them. Every scene prints what was claimed, what was seen and the time from the load's
@@ -240,7 +241,8 @@ async def _prometheus(cluster: Cluster, replicas: int) -> None:
 
 async def play(cluster: Cluster, arguments: argparse.Namespace) -> list[Course]:
     """Install, and play the chosen scenes in order."""
-    ground.install(cluster)
+    settings = {**ground.VALUES, "operator.logLevel": "DEBUG"} if arguments.log else ground.VALUES
+    ground.install(cluster, settings)
     scenes = arguments.scenes
     most = THOUSAND if scenes == ["thousand"] else NODES - 1
     courses = []
@@ -254,6 +256,10 @@ async def play(cluster: Cluster, arguments: argparse.Namespace) -> list[Course]:
         if "thousand" in scenes:
             cluster.apply(manifest(arguments.start_seconds, THOUSAND))
             courses.append(await thousand(cluster, kube))
+    if arguments.log:
+        arguments.log.write_text(
+            cluster.kubectl("-n", ground.SYSTEM_NAMESPACE, "logs", "deployment/autoglm", "--tail=-1")
+        )
     return courses
 
 
@@ -264,6 +270,7 @@ def main() -> int:
     parser.add_argument("--outage-seconds", type=float, default=300.0)
     parser.add_argument("--start-seconds", type=int, default=90)
     parser.add_argument("--out", type=Path, default=Path("build/cluster-scaling/result.json"))
+    parser.add_argument("--log", type=Path, help="log every decision of the operator there, for `autoglm replay`")
     parser.add_argument("--keep", action="store_true", help="leave the cluster running")
     arguments = parser.parse_args()
     try:

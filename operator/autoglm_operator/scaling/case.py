@@ -92,6 +92,7 @@ def _pool(snapshot: PoolSnapshot, scaling: Scaling, state: PoolState, now: datet
         concurrency=snapshot.concurrency,
         capacity=capacity(state.capacity, expected_milli(scaling), now),
         demand=state.demand,
+        newcomers=state.newcomers,
     )
 
 

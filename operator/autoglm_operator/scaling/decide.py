@@ -15,7 +15,7 @@
 | would shrink while two revisions have pods         | held                          | RollingOut           |
 | would shrink while replicas start                  | held, for STARTING_HOLD       | Starting             |
 | would shrink while a replica's capacity is in doubt| held                          | CapacityUncertain    |
-| would shrink soon after it has grown               | held, for the scaleDown window| ScaleDownStabilized  |
+| would shrink soon after it has grown               | held, two scaleDown windows   | ScaleDownStabilized  |
 | the rest of the replicas could not carry the load  | held, or shrinks less         | ConsolidationUnsafe  |
 | a latency does not get better by growing           | by the other signals          | GrowthFutile         |
 | granularity is Node, a node would be half used     | rounded up to whole nodes     | WholeNodes           |
@@ -47,6 +47,8 @@ from autoglm_operator.scaling.wording import Floor, Told, because, proposals, wi
 __all__ = ["STARTING_HOLD", "PoolState", "decide"]
 
 STARTING_HOLD: Final = timedelta(seconds=300)
+GROWN_WINDOWS: Final = 2
+"""For so many scaleDown windows a pool that has grown does not shrink."""
 
 
 class _Verdict(NamedTuple):
@@ -163,10 +165,10 @@ def _hold(normalized: Normalized, case: Case) -> Reason | None:
 
 
 def _has_just_grown(case: Case) -> bool:
-    """Tell whether the pool has grown within the scaleDown window: load that comes in waves would make it swing."""
+    """Tell whether the pool has grown within GROWN_WINDOWS: load that comes in waves would make it swing."""
     behavior, grown_at = case.scaling.behavior, newest_change(case.state.history.grown)
     window = DOWNSCALE_STABILIZATION if behavior is None else complete(behavior).down.window
-    return grown_at is not None and case.now - grown_at < window
+    return grown_at is not None and case.now - grown_at < GROWN_WINDOWS * window
 
 
 def _consolidated(case: Case, normalized: Normalized) -> _Verdict:

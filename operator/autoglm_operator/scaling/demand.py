@@ -1,9 +1,9 @@
 """How many tokens/s a pool must carry one start-up time from now, with a margin that its own past has earned.
 
 The rate that arrives now stands for the rate then (persistence: on real traffic it beats seasons and trends), plus how
-much the rate has lately risen within one start-up time; or what waits and will still wait then, spread over a while, if
-that is more. A height that the rate has reached twice within HEIGHT_MEMORY, having fallen well below it in between, is
-expected again, so the pool does not shrink below it.
+much the rate has lately risen within one start-up time, or what a trend that is no chance promises, if that is more; or
+what waits and will still wait then, spread over a while, if that is more. A height that the rate has reached twice
+within HEIGHT_MEMORY, having fallen well below it in between, is expected again, so the pool does not shrink below it.
 All figures are thousandths of tokens/s, or of tokens.
 """
 
@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from autoglm_operator.scaling.model import Load
 from autoglm_operator.scaling.readings import Fresh, NoData
+from autoglm_operator.scaling.trend import Point, expected_rise, window_seconds
 
 GROW_SHARE: Final = 0.85
 """A pool that grows is sized to use this share of its capacity."""
@@ -100,7 +101,8 @@ class Supply(NamedTuple):
     """What the pool can do now and soon."""
 
     ready: int
-    starting: int
+    soon: float
+    """What starts, as ready replicas that would do as much within a start-up time."""
     startup_seconds: float
 
 
@@ -143,8 +145,8 @@ def backlog(load: Load, supply: Supply, capacity_milli: int) -> int:
     waiting = load.queued_tokens.milli
     if waiting <= 0:
         return 0
-    soon = supply.ready + supply.starting / 2
-    left = waiting + (load.offered_tokens.milli - soon * capacity_milli) * supply.startup_seconds
+    working = supply.ready + supply.soon
+    left = waiting + (load.offered_tokens.milli - working * capacity_milli) * supply.startup_seconds
     return int(max(0.0, left) / DRAIN_SECONDS)
 
 
@@ -210,10 +212,10 @@ def _heights(levels: Sequence[Level]) -> Iterator[int]:
 def _margin(level: int, levels: Sequence[Level], startup_seconds: float) -> int:
     """Return what may come on top of a level.
 
-    It is the usual rise while a replica starts, or the usual burst, whichever is more. What the rate has risen far
-    beyond where a rise began is taken off it: a rise to the level of today is no reason to expect another.
+    It is the usual rise while a replica starts, the usual burst, or the trend, whichever is more. What the rate has
+    risen far beyond where a rise began is taken off it: a rise to the level of today is no reason to expect another.
     """
-    bursts = _bursts(level, levels)
+    bursts = max(_bursts(level, levels), _trend(level, levels, startup_seconds))
     recent = [one for one in levels if one.at >= levels[-1].at - RISE_MEMORY]
     horizon = timedelta(seconds=startup_seconds)
     counting = earned(_rises(level, recent, horizon), horizon + APART)
@@ -223,6 +225,18 @@ def _margin(level: int, levels: Sequence[Level], startup_seconds: float) -> int:
     if len(rises) < ENOUGH:
         return max(int(UNKNOWN_SHARE * level), bursts)
     return max(0, rises[math.ceil(RISE_RANK * len(rises)) - 1], bursts)
+
+
+def _trend(level: int, levels: Sequence[Level], startup_seconds: float) -> int:
+    """Return the rise that the last minutes promise; where the rate swings, never beyond the highest rate yet."""
+    if not levels:
+        return 0
+    now, window = levels[-1].at, window_seconds(startup_seconds)
+    ages = (((now - one.at).total_seconds(), one.milli) for one in levels)
+    rise = expected_rise([Point(age, milli) for age, milli in ages if age <= window], level, startup_seconds)
+    if not rise or recurring_height(levels) == 0:
+        return rise
+    return min(rise, max(0, max(one.milli for one in levels) - level))
 
 
 def _bursts(level: int, levels: Sequence[Level]) -> int:

@@ -40,6 +40,7 @@ from autoglm_operator.scaling.feedback import (
     watched,
 )
 from autoglm_operator.scaling.model import NOT_READ, Load
+from autoglm_operator.scaling.newcomers import Batch, soon
 from autoglm_operator.scaling.observation import Observation
 from autoglm_operator.scaling.outage import Stage
 from autoglm_operator.scaling.readings import AtLeast, Fresh, NoData, Reading, total
@@ -53,7 +54,7 @@ NET_SHARE: Final = 0.95
 DEFAULT_PERCENT: Final = 80
 _UNKNOWN_SLOTS: Final = 6
 GROW_SLACK: Final = 0.08
-"""TokenDemand lets a pool work this much harder than planned before it grows, if nothing waits."""
+"""TokenDemand grows a pool by no less than this share, if nothing waits: any step of a small pool is as large."""
 SHRINK_SLACK: Final = 0.1
 """TokenDemand shrinks a pool by no less than this share, so that it does not swing about a size."""
 _FUTILE: Final = 0.98
@@ -90,11 +91,12 @@ class Pool:
     concurrency: int = 0
     capacity: Capacity | None = None
     demand: DemandState = DemandState()  # noqa: RUF009 - immutable
+    newcomers: tuple[Batch, ...] = ()
 
     @property
     def supply(self) -> Supply:
         """What serves now and soon."""
-        return Supply(self.ready, max(0, self.current - self.ready), self.startup_seconds)
+        return Supply(self.ready, soon(self.newcomers, self.startup_seconds, self.now), self.startup_seconds)
 
 
 class Said(NamedTuple):
@@ -160,8 +162,9 @@ def _carrying(asked: Need, mu: int, current: int) -> int:
     """Return the size for a need; the current one when a change would hardly matter."""
     planned = current * mu * GROW_SHARE
     if asked.milli > planned:
-        is_little = asked.backlog == 0 and asked.milli <= planned * (1 + GROW_SLACK)
-        return current if is_little else size_for(asked.milli, mu, GROW_SHARE)
+        grown = size_for(asked.milli, mu, GROW_SHARE)
+        is_little = asked.backlog == 0 and grown - current < current * GROW_SLACK
+        return current if is_little else grown
     cautious = size_for(asked.level + asked.caution, mu, GROW_SHARE)
     shrunk = max(cautious, size_for(asked.level, mu, SHRINK_SHARE))
     return shrunk if shrunk <= current * (1 - SHRINK_SLACK) else current

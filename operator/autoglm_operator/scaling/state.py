@@ -18,6 +18,7 @@ from autoglm_operator.scaling.feedback import Watch
 from autoglm_operator.scaling.forecast import ForecastState
 from autoglm_operator.scaling.history import History, seeded
 from autoglm_operator.scaling.model import PoolSnapshot
+from autoglm_operator.scaling.newcomers import Batch, followed
 from autoglm_operator.scaling.outage import RECENT_FOR, SignalMemory
 from autoglm_operator.scaling.panic import PanicState
 from autoglm_operator.scaling.readings import Fresh
@@ -58,6 +59,7 @@ class PoolState:
     history: History = field(default_factory=History)
     asked: Asked | None = None
     starting: Starting | None = None
+    newcomers: tuple[Batch, ...] = ()
     startups: tuple[float, ...] = ()
     """The last start-up times in seconds."""
     capacity: CapacityState = field(default_factory=CapacityState)
@@ -79,6 +81,7 @@ def taken_in(state: PoolState, snapshot: PoolSnapshot, scaling: Scaling, now: da
     return replace(
         state,
         starting=_starting(state.starting, snapshot, now),
+        newcomers=followed(state.newcomers, len(snapshot.became_ready), _due(snapshot), now),
         startups=startup.remembered(state.startups, snapshot.became_ready),
         capacity=capacity.observed(
             state.capacity, snapshot.load, snapshot.ready, expected_milli(scaling), _kv_percent(scaling), now
@@ -128,6 +131,11 @@ def _starting(known: Starting | None, snapshot: PoolSnapshot, now: datetime) -> 
     if known is None or (snapshot.ready > known.ready and known.whole_since is None):
         return Starting(snapshot.current, snapshot.ready, now)
     return known._replace(whole_since=None)
+
+
+def _due(snapshot: PoolSnapshot) -> int:
+    """Return how many replicas start; those without room do not."""
+    return max(0, snapshot.current - snapshot.ready - without_room(snapshot))
 
 
 def _is_past(known: Starting, now: datetime) -> bool:

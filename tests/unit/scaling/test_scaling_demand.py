@@ -41,10 +41,10 @@ def past(*rates: float) -> DemandState:
 
 
 def needed(
-    state: DemandState, rate: float, *, queued: float = 0, ready: int = 10, starting: int = 0, startup: float = 30.0
+    state: DemandState, rate: float, *, queued: float = 0, ready: int = 10, soon: float = 0, startup: float = 30.0
 ) -> Need:
     load = tokens(per_second(rate), queued=per_second(queued))
-    found = need(load, state, Supply(ready, starting, startup), MU)
+    found = need(load, state, Supply(ready, soon, startup), MU)
     assert found is not None
     return found
 
@@ -62,8 +62,21 @@ def test_a_steady_past_earns_no_margin() -> None:
 
 
 def test_the_margin_covers_what_the_rate_usually_rose_within_a_startup_time() -> None:
+    waves = past(*[rate for _ in range(20) for rate in (4000, 4200, 4400)])
+    assert needed(waves, 4400).margin == 400_000  # 200 per 15 s, 30 s to start
+
+
+def test_a_rise_that_goes_on_is_expected_to() -> None:
     ramp = past(*range(4000, 8000, 200))
-    assert needed(ramp, 8000).margin == 400_000  # 200 per 15 s, 30 s to start
+    assert needed(ramp, 8000, startup=120).margin == 2_000_000  # 200 per 15 s, 120 s to start and 30 s of lag
+    assert needed(past(*[4000] * 20, *range(4000, 6400, 200)), 6400, startup=120).margin > 1_600_000
+
+
+def test_where_the_rate_swings_a_trend_ends_at_the_highest_rate_yet() -> None:
+    rising = [*[3000] * 100, *range(3000, 7500, 500)]
+    lone, swung = past(*rising), past(*[8000] * 8, *[3000] * 8, *[8000] * 8, *rising)
+    assert needed(lone, 7000, startup=120).margin > 2_000_000
+    assert needed(swung, 7000, startup=120).margin == 1_000_000
 
 
 def test_a_rise_to_the_level_of_today_promises_no_other() -> None:
@@ -154,19 +167,19 @@ def test_short_bursts_beyond_what_full_use_absorbs_widen_the_margin() -> None:
 
 
 @pytest.mark.parametrize(
-    ("queued", "ready", "starting", "left"),
+    ("queued", "ready", "soon", "left"),
     [
         (0, 1, 0, 0),
         (30_000, 10, 0, 0),  # ten replicas work it off while another would start
         (600_000, 5, 0, 570_000),  # 4000 in and 5000 out in each of 30 s
-        (600_000, 0, 10, 570_000),  # what starts serves half of the time
+        (600_000, 0, 5.0, 570_000),  # what starts soon serves as much
         (600_000, 1, 0, 690_000),
     ],
 )
 def test_what_waits_counts_as_far_as_the_pool_cannot_work_it_off(
-    queued: float, ready: int, starting: int, left: int
+    queued: float, ready: int, soon: float, left: int
 ) -> None:
-    found = needed(DemandState(), 4000, queued=queued, ready=ready, starting=starting)
+    found = needed(DemandState(), 4000, queued=queued, ready=ready, soon=soon)
     assert found.backlog == int(left * 1000 / DRAIN_SECONDS)
 
 

@@ -182,11 +182,11 @@ def test_consolidation_is_unsafe_when_the_waiting_part_of_a_latency_would_break_
     assert (decision.replicas, decision.reason) == (4, Reason.CONSOLIDATION)
 
 
-def test_a_pool_that_has_just_grown_waits_a_window_before_it_shrinks() -> None:
+def test_a_pool_that_has_just_grown_waits_two_windows_before_it_shrinks() -> None:
     slow = behavior(down={"stabilizationWindowSeconds": 60, "policies": [percent(100, 15)]})
     replay = Replay(rules(behavior=slow))
     replay.tick(pool(2, tokens(4000)))
-    for _ in range(11):
+    for _ in range(23):
         decision = replay.tick(pool(5, tokens(400)))
     assert (decision.replicas, decision.reason) == (5, Reason.SCALE_DOWN_STABILIZED)
     assert replay.ticks(pool(5, tokens(400)), 2).replicas == 1
@@ -212,7 +212,7 @@ def test_an_idle_pool_that_may_sleep_does_and_wakes() -> None:
 
 def test_lost_metrics_fall_back_and_short_gaps_use_the_last_figures() -> None:
     replay = Replay(rules(fallback={"after_seconds": 60, "behavior": "Static", "replicas": 7}))
-    replay.tick(pool(4, tokens(3000)))
+    replay.tick(pool(4, tokens(2900)))
     blind = pool(4, Load(NOT_READ, NOT_READ))
     decision = replay.tick(blind)
     assert (decision.replicas, decision.reason) == (4, Reason.METRICS_MISSING)
