@@ -6,6 +6,9 @@ UV_VERSION := 0.13.9
 UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 PY := .venv/bin/python
 EXTRAS := operator gateway node cli train
+TORCH := $(CACHE)/torch-venv
+TORCH_TESTS := tests/contract/engine/test_engine_torch.py tests/contract/node/test_node_pytorch.py \
+  tests/unit/node/test_node_validate.py tests/unit/engine
 
 .PHONY: help
 help: ## List the targets
@@ -52,6 +55,17 @@ unit: venv ## Unit and property tests only (seconds)
 .PHONY: contract
 contract: venv ## Tests of our processes over real sockets, without Kubernetes
 	@$(PY) tests/tiers.py contract
+
+$(TORCH)/.synced: locks/pytorch.txt locks/dev.txt | $(UV)
+	@echo "installing PyTorch into $(TORCH): 6 GB, once"
+	@$(UV) venv -q --allow-existing --python 3.11 $(TORCH)
+	@$(UV) pip sync -q --python $(TORCH)/bin/python --require-hashes locks/pytorch.txt locks/dev.txt
+	@touch $@
+
+.PHONY: torch-tests
+torch-tests: $(TORCH)/.synced ## Tests of the PyTorch engine, in an environment of their own outside the checkout (6 GB)
+	@$(UV) pip install -q --python $(TORCH)/bin/python --no-deps -e .
+	@$(TORCH)/bin/python -m pytest -q $(TORCH_TESTS)
 
 .PHONY: cluster-test
 cluster-test: venv ## Tests against a real API server

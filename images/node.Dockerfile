@@ -1,6 +1,7 @@
 # The node runtime on a Triton server. Context: `python -m autoglm_localcluster images --context-only` makes
 # build/images/node. BASE_IMAGE is any image with Triton under /opt/tritonserver and a Python for which the wheels were
 # fetched: NVIDIA's Triton image on GPUs, our CPU image (localcluster/images/triton-base.Dockerfile) elsewhere.
+# The same recipe makes the image with PyTorch, from the context build/images/node-pytorch (`images --pytorch`).
 ARG BASE_IMAGE=autoglm/triton-base:dev
 FROM ${BASE_IMAGE}
 USER root

@@ -58,15 +58,17 @@ def status() -> None:
 def build_images(
     *,
     context_only: Annotated[bool, typer.Option(help="Write the build contexts to build/images and stop.")] = False,
+    pytorch: Annotated[bool, typer.Option(help="Also the node with PyTorch: 3 GB of downloads.")] = False,
 ) -> None:
     """Build our container images without a Docker engine, where their inputs have changed."""
+    more = [images.NODE_PYTORCH] if pytorch else []
     if context_only:
-        images.write_contexts(REPOSITORY / "build" / "images")
+        images.write_contexts(REPOSITORY / "build" / "images", *more)
         return
     toolchain.ensure_system_packages(debian.IMAGE_PACKAGES)
     toolchain.announce(toolchain.IMAGE_TOOLS)
     toolchain.ensure(toolchain.IMAGE_TOOLS)
-    for built in images.build_all(builder.Docker() if host.look().has_docker_engine else builder.buildah()):
+    for built in images.build_all(builder.Docker() if host.look().has_docker_engine else builder.buildah(), *more):
         _out.print(f"{built.tag}  {built.archive}")
 
 

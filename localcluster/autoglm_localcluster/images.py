@@ -45,21 +45,30 @@ class Built:
     archive: Path
 
 
-def _process(name: str, *packages: str, base: str, models: bool = False) -> Image:
-    """An image of one of our processes: locked dependencies, our packages, and models where it needs them."""
+def _process(name: str, *packages: str, base: str, models: bool = False, recipe: str = "", lock: str = "") -> Image:
+    """An image of one of our processes: locked dependencies, our packages, and models where it needs them.
+
+    `recipe` (its Dockerfile) and `lock` have the image's own name unless they are given.
+    """
+    extra_name = lock or name
 
     def inputs() -> list[Path]:
         extra = [sources.MODELS] if models else []
-        return [sources.lock_file(name), REPOSITORY / "pyproject.toml", *sources.package_folders(packages), *extra]
+        return [
+            sources.lock_file(extra_name),
+            REPOSITORY / "pyproject.toml",
+            *sources.package_folders(packages),
+            *extra,
+        ]
 
     def fill(context: Path) -> None:
-        shutil.copy(sources.lock_file(name), context / "requirements.txt")
-        sources.link_tree(sources.wheelhouse(name), context / "wheels")
+        shutil.copy(sources.lock_file(extra_name), context / "requirements.txt")
+        sources.link_tree(sources.wheelhouse(extra_name), context / "wheels")
         sources.unpack_project(packages, context / "app")
         if models:
             _copy_models(context / "models")
 
-    return Image(name, REPOSITORY / "images" / f"{name}.Dockerfile", base, inputs, fill)
+    return Image(name, REPOSITORY / "images" / f"{recipe or name}.Dockerfile", base, inputs, fill)
 
 
 def _copy_models(target: Path) -> None:
@@ -96,9 +105,12 @@ PAUSE: Final = _local("pause", None, _fill_pause)
 PROMETHEUS: Final = _local("prometheus", None, _fill_prometheus)
 OPERATOR: Final = _process("operator", "autoglm_api", "autoglm_operator", base=_PYTHON_BASE)
 GATEWAY: Final = _process("gateway", "autoglm_api", "autoglm_transport", "autoglm_gateway", base=_PYTHON_BASE)
-NODE: Final = _process(
-    "node", "autoglm_api", "autoglm_transport", "autoglm_node", base="autoglm/triton-base:dev", models=True
+_NODE_PACKAGES: Final = ("autoglm_api", "autoglm_transport", "autoglm_node")
+NODE: Final = _process("node", *_NODE_PACKAGES, base=TRITON_BASE.tag, models=True)
+NODE_PYTORCH: Final = _process(
+    "node-pytorch", *_NODE_PACKAGES, base=TRITON_BASE.tag, models=True, recipe="node", lock="pytorch"
 )
+"""The node with PyTorch in addition: several GB, so it is built only where somebody asks for it."""
 ALL: Final = (PYTHON_BASE, TRITON_BASE, PAUSE, PROMETHEUS, OPERATOR, GATEWAY, NODE)
 
 
@@ -110,19 +122,19 @@ def announce() -> None:
         say("will get the Triton server from PyPI: a 54 MB download once")
 
 
-def build_all(with_builder: Builder) -> list[Built]:
-    """Build what has changed and return every image that a cluster loads, in build order.
+def build_all(with_builder: Builder, *more: Image) -> list[Built]:
+    """Build what has changed and return every image that a cluster loads, in build order, `more` at the end.
 
     Raises:
         BuildError: a build failed.
     """
     with exclusive("images"):
-        return [built for image in ALL if (built := _build_if_changed(with_builder, image)) is not None]
+        return [built for image in (*ALL, *more) if (built := _build_if_changed(with_builder, image)) is not None]
 
 
-def write_contexts(target: Path) -> None:
-    """Write the build contexts of our three processes, for `docker build` by hand or in a pipeline."""
-    for image in (OPERATOR, GATEWAY, NODE):
+def write_contexts(target: Path, *more: Image) -> None:
+    """Write the build contexts of our three processes, for `docker build` by hand or in a pipeline, and of `more`."""
+    for image in (OPERATOR, GATEWAY, NODE, *more):
         _fresh_context(image, target / image.name)
 
 

@@ -158,3 +158,10 @@ def test_run_directories_follow_the_environment(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.delenv("AUTOGLM_RUN_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
     assert RunDir.named("demo").root == Path("/cache/autoglm/run/demo")
+
+
+def test_the_image_with_pytorch_differs_in_what_is_locked_and_is_built_on_demand_only() -> None:
+    usual, large = images.NODE, images.NODE_PYTORCH
+    assert (large.dockerfile, large.base) == (usual.dockerfile, usual.base)
+    assert {file.name for file in {*large.inputs()} ^ {*usual.inputs()}} == {"node.txt", "pytorch.txt"}
+    assert large not in images.ALL

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from autoglm_api import names
-from autoglm_api.spec import Precision
-from autoglm_node import termination, triton_server
+from autoglm_api.spec import Backend, Precision
+from autoglm_node import termination, triton_server, validate
 from autoglm_node.artifact import built_precision
 from autoglm_node.failure import FatalError
 from autoglm_node.phases import Phase
@@ -50,13 +50,20 @@ def test_a_good_world(world: Path) -> None:
     assert validated(world / "engine.json", world / "triton").model_name == "glm-test"
 
 
+def test_an_image_without_the_backend_s_package_is_told_so(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(validate.PACKAGES, Backend.PYTORCH, ("a_torch_of_nobody",))
+    spec_with(world, backend="PyTorch")
+    failed = failure(world)
+    assert failed.exit_code == names.EXIT_BAD_REPOSITORY
+    assert "package a_torch_of_nobody is not installed" in failed.message
+
+
 BREAKS: list[tuple[Callable[[Path], object], int, str]] = [
     (lambda w: (w / "engine.json").unlink(), names.EXIT_BAD_SPEC, "cannot be read"),
     (lambda w: (w / "engine.json").write_text("{}"), names.EXIT_BAD_SPEC, "Field required"),
     (lambda w: spec_with(w, max_sequence_tokens=9999), names.EXIT_BAD_SPEC, "was made for 512"),
     (lambda w: spec_with(w, precision="BF16"), names.EXIT_BAD_SPEC, "no BF16 on a CPU; set precision to FP32 or INT8"),
     (lambda w: spec_with(w, precision="INT8"), names.EXIT_BAD_REPOSITORY, "lacks model.int8.onnx"),
-    (lambda w: spec_with(w, backend="PyTorch"), names.EXIT_BAD_REPOSITORY, "package torch is not installed"),
     (lambda w: spec_with(w, backend="TensorRTLLM"), names.EXIT_BAD_SPEC, "needs at least one GPU"),
     (lambda w: spec_with(w, backend="TensorRTLLM", gpus=1), names.EXIT_BAD_REPOSITORY, "no backend 'tensorrtllm'"),
     (lambda w: spec_with(w, model_path="/nowhere"), names.EXIT_BAD_REPOSITORY, "/nowhere does not exist"),
