@@ -37,6 +37,8 @@ lock: $(UV) ## Resolve dependencies anew into locks/ (hashes, no host names)
 	  --no-annotate --extra optimize pyproject.toml -o locks/optimize.txt
 	@$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 	  --no-annotate -c locks/node.txt --extra node --extra pytorch pyproject.toml -o locks/pytorch.txt
+	@$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	  --no-annotate -c locks/gateway.txt --extra gateway --extra native pyproject.toml -o locks/native.txt
 
 # --- the two commands -----------------------------------------------------------------------------
 .PHONY: demo
@@ -66,6 +68,10 @@ $(TORCH)/.synced: locks/pytorch.txt locks/dev.txt | $(UV)
 torch-tests: $(TORCH)/.synced ## Tests of the PyTorch engine, in an environment of their own outside the checkout (6 GB)
 	@$(UV) pip install -q --python $(TORCH)/bin/python --no-deps -e .
 	@$(TORCH)/bin/python -m pytest -q $(TORCH_TESTS)
+
+.PHONY: compiled
+compiled: venv ## The gateway's contract tests once more, with compiled code
+	@$(PY) tests/tiers.py compiled
 
 .PHONY: cluster-test
 cluster-test: venv ## Tests against a real API server
@@ -116,6 +122,10 @@ pitfalls: venv ## Triton's known failures, plain Triton beside our node runtime;
 .PHONY: images
 images: venv ## Build the container images without a Docker engine
 	@$(PY) -m autoglm_localcluster images
+
+.PHONY: native
+native: venv ## Compile the gateway as its image has it; prints the directory for PYTHONPATH
+	@$(PY) -m autoglm_localcluster native
 
 .PHONY: cluster-up
 cluster-up: venv ## Start the local Kubernetes cluster (AUTOGLM_CLUSTER=local|kind|existing)

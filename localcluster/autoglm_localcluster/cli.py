@@ -1,4 +1,4 @@
-"""Command line: `up`, `down`, `status`, `images`, `env`, `doctor`."""
+"""Command line: `up`, `down`, `status`, `images`, `native`, `env`, `doctor`."""
 
 import shlex
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from autoglm_localcluster import builder, debian, host, images, layout, processes, provider, toolchain
+from autoglm_localcluster import builder, debian, host, images, layout, native, processes, provider, toolchain
 from autoglm_localcluster.cluster import Cluster
 from autoglm_localcluster.narrate import say
 from autoglm_localcluster.paths import REPOSITORY, RunDir, run_root
@@ -70,6 +70,12 @@ def build_images(
     toolchain.ensure(toolchain.IMAGE_TOOLS)
     for built in images.build_all(builder.Docker() if host.look().has_docker_engine else builder.buildah(), *more):
         _out.print(f"{built.tag}  {built.archive}")
+
+
+@app.command(name="native")
+def build_native() -> None:
+    """Compile the gateway if it has changed, and print the directory for PYTHONPATH."""
+    typer.echo(native.folder())
 
 
 @app.command()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from autoglm_localcluster import bases, builder, fingerprint, sources, toolchain, triton
+from autoglm_localcluster import bases, builder, fingerprint, native, sources, toolchain, triton
 from autoglm_localcluster.builder import Builder, Docker, Recipe
 from autoglm_localcluster.exclusive import exclusive
 from autoglm_localcluster.narrate import say, step
@@ -45,15 +45,25 @@ class Built:
     archive: Path
 
 
-def _process(name: str, *packages: str, base: str, models: bool = False, recipe: str = "", lock: str = "") -> Image:
+def _process(
+    name: str,
+    *packages: str,
+    base: str,
+    models: bool = False,
+    compiled: bool = False,
+    recipe: str = "",
+    lock: str = "",
+) -> Image:
     """An image of one of our processes: locked dependencies, our packages, and models where it needs them.
 
-    `recipe` (its Dockerfile) and `lock` have the image's own name unless they are given.
+    `recipe` (its Dockerfile) and `lock` have the image's own name unless they are given. `compiled` adds the objects of
+    what is compiled.
     """
     extra_name = lock or name
 
     def inputs() -> list[Path]:
         extra = [sources.MODELS] if models else []
+        extra += native.inputs() if compiled and native.is_wanted() else []
         return [
             sources.lock_file(extra_name),
             REPOSITORY / "pyproject.toml",
@@ -65,6 +75,8 @@ def _process(name: str, *packages: str, base: str, models: bool = False, recipe:
         shutil.copy(sources.lock_file(extra_name), context / "requirements.txt")
         sources.link_tree(sources.wheelhouse(extra_name), context / "wheels")
         sources.unpack_project(packages, context / "app")
+        if compiled and native.is_wanted():
+            native.add_to(packages, context / "app")
         if models:
             _copy_models(context / "models")
 
@@ -104,7 +116,9 @@ TRITON_BASE: Final = _local("triton-base", _PYTHON_BASE, _fill_triton, is_loaded
 PAUSE: Final = _local("pause", None, _fill_pause)
 PROMETHEUS: Final = _local("prometheus", None, _fill_prometheus)
 OPERATOR: Final = _process("operator", "autoglm_api", "autoglm_operator", base=_PYTHON_BASE)
-GATEWAY: Final = _process("gateway", "autoglm_api", "autoglm_transport", "autoglm_gateway", base=_PYTHON_BASE)
+GATEWAY: Final = _process(
+    "gateway", "autoglm_api", "autoglm_transport", "autoglm_gateway", base=_PYTHON_BASE, compiled=True
+)
 _NODE_PACKAGES: Final = ("autoglm_api", "autoglm_transport", "autoglm_node")
 NODE: Final = _process("node", *_NODE_PACKAGES, base=TRITON_BASE.tag, models=True)
 NODE_PYTORCH: Final = _process(
@@ -120,6 +134,8 @@ def announce() -> None:
         say("will make a Debian root file system with Python by debootstrap: about 1.5 minutes once")
     if not triton.root_folder().exists():
         say("will get the Triton server from PyPI: a 54 MB download once")
+    if native.is_wanted() and not native.has_compiler():
+        say(f"will get a C compiler from PyPI to compile the gateway: 90 MB once ({native.ENV_NATIVE}=0 does without)")
 
 
 def build_all(with_builder: Builder, *more: Image) -> list[Built]:

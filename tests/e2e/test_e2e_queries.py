@@ -52,6 +52,11 @@ def test_a_restricted_worker_with_the_real_triton_answers_through_its_service(sh
     assert worker["spec"]["automountServiceAccountToken"] is False
 
 
+def test_the_gateways_image_has_compiled_code(shop: Shop) -> None:
+    (gateway,) = shop.ready_pods(names.COMPONENT_GATEWAY)
+    assert "compiled code" in shop.kubectl("logs", gateway["metadata"]["name"])
+
+
 def test_the_openai_client_gets_most_answers_right_from_the_right_pool(client: openai.OpenAI) -> None:
     right = 0
     for query in QUERIES:

@@ -17,7 +17,7 @@ Address = tuple[str, int]
 
 _TICK_SECONDS: Final = 0.25
 # Shorter than any server's idle timeout that we know, so that a reused connection is rarely a dead one.
-_MAX_IDLE_SECONDS: Final = 30.0
+MAX_IDLE_SECONDS: Final = 30.0
 _MAX_IDLE_PER_HOST: Final = 256
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
@@ -25,12 +25,20 @@ _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 class UpstreamPool:
     """Keep-alive connections to many upstreams; one exchange at a time on each.
 
-    `stall_seconds` bounds the silence between two pieces of a body, None means no bound. Idle connections are closed
-    where there would be more than `max_open`, which may change at any time.
+    `stall_seconds` bounds the silence between two pieces of a body, None means no bound. A connection that nobody has
+    used for `max_idle_seconds` is closed, and idle ones where there would be more than `max_open`, which may change at
+    any time.
     """
 
-    def __init__(self, *, connect_seconds: float = 2.0, stall_seconds: float | None = 60.0) -> None:
+    def __init__(
+        self,
+        *,
+        connect_seconds: float = 2.0,
+        stall_seconds: float | None = 60.0,
+        max_idle_seconds: float = MAX_IDLE_SECONDS,
+    ) -> None:
         self._connect_seconds = connect_seconds
+        self._max_idle_seconds = max_idle_seconds
         self.stall_seconds = stall_seconds
         self.max_open: float = inf
         self._idle: dict[Address, deque[UpstreamConnection]] = {}
@@ -136,7 +144,7 @@ class UpstreamPool:
     def idle(self, address: Address) -> UpstreamConnection | None:
         """Take a connection that is open and has nothing to do, or None."""
         idle = self._idle.get(address)
-        oldest = asyncio.get_running_loop().time() - _MAX_IDLE_SECONDS
+        oldest = asyncio.get_running_loop().time() - self._max_idle_seconds
         while idle:
             connection = idle.pop()
             if not connection.closed and connection.idle_since >= oldest:
@@ -173,7 +181,7 @@ class UpstreamPool:
         now = loop.time()
         for connection in list(self._busy):
             connection.check_time(now)
-        self._forget_idle(now - _MAX_IDLE_SECONDS)
+        self._forget_idle(now - self._max_idle_seconds)
         self._timer = loop.call_later(_TICK_SECONDS, self._tick)
 
     def _forget_idle(self, oldest: float) -> None:

@@ -68,7 +68,7 @@ class HttpServer:
         where: dict[str, Any] = {"host": host, "port": port} if host else {"sock": _everywhere(port)}
         if tls is not None:
             where |= {"ssl": tls, "ssl_handshake_timeout": self.limits.header_timeout_seconds}
-        listener = await loop.create_server(lambda: Connection(self), backlog=_BACKLOG, **where)
+        listener: Any = await loop.create_server(lambda: Connection(self), backlog=_BACKLOG, **where)
         self._listeners.append(listener)
         if self._timer is None:
             self._tick()

@@ -1,6 +1,6 @@
 """A place in the queue and what it was asked for. Pure: times are seconds of any one origin."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from autoglm_api.keys import Tier
@@ -36,16 +36,18 @@ class Wish:
     """Bytes that are kept while it waits."""
 
 
-@dataclass(slots=True, eq=False)
 class Ticket(Generic[Item]):
-    """A place in the queue."""
+    """A place in the queue: for what, and what it was asked for."""
 
-    item: Item
-    wish: Wish
-    number: int
-    """Order of joining; smaller than all others for one that was sent back."""
-    tier: Tier
-    lane: str = ""
-    gone: bool = False
-    promoted: int = 0
-    key: float = field(default=0.0)
+    __slots__ = ("gone", "item", "key", "lane", "number", "promoted", "tier", "wish")
+
+    def __init__(self, item: Item, wish: Wish, number: int, tier: Tier, lane: str = "") -> None:
+        """`number` is the order of joining; smaller than all others for one that was sent back."""
+        self.item = item
+        self.wish = wish
+        self.number = number
+        self.tier = tier
+        self.lane = lane
+        self.gone = False
+        self.promoted = 0
+        self.key = 0.0

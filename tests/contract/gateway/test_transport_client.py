@@ -193,14 +193,12 @@ async def test_a_query_that_ends_its_upstream_is_not_taken_for_one_that_was_neve
     await pool.close()
 
 
-async def test_idle_connections_do_not_stay_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autoglm_transport.client._MAX_IDLE_SECONDS", 0.05)
-
+async def test_idle_connections_do_not_stay_for_ever() -> None:
     async def answer(request: Request, responder: Responder) -> None:
         await responder.send(200, [], b"ok")
 
     async with serving(answer) as (server, port):
-        pool = UpstreamPool()
+        pool = UpstreamPool(max_idle_seconds=0.05)
         assert await get(pool, port) == (200, b"ok")
         await eventually(lambda: not server._connections and not pool._idle)
         await pool.close()
