@@ -222,5 +222,5 @@ class Gateway:
 
 def _code() -> str:
     """Tell what a query runs through: `compiled` (decision 21) or `interpreted` code."""
-    file = sys.modules[Relay.__module__].__file__ or ""
+    file = sys.modules["autoglm_gateway.relay"].__file__ or ""
     return "interpreted" if file.endswith(".py") else "compiled"

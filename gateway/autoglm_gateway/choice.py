@@ -30,7 +30,7 @@ from autoglm_transport.http import Pair
 _CLASSES: Final = {query_class.lower(): query_class for query_class in WRITTEN_CLASSES}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)  # decision 21
 class Choice:
     """A pool for one query, and why; `offered_class` is what was asked for before budget and spillover."""
 
@@ -42,6 +42,26 @@ class Choice:
     question: Asked | None = None
     told: list[Pair] = field(default_factory=list)
     spilled_from: QueryClass | None = None
+
+    def __init__(
+        self,
+        pool: Pool,
+        query_class: QueryClass,
+        offered_class: QueryClass,
+        chosen_by: str,
+        reason: str,
+        question: Asked | None = None,
+        told: list[Pair] | None = None,
+        spilled_from: QueryClass | None = None,
+    ) -> None:
+        self.pool = pool
+        self.query_class = query_class
+        self.offered_class = offered_class
+        self.chosen_by = chosen_by
+        self.reason = reason
+        self.question = question
+        self.told = [] if told is None else told
+        self.spilled_from = spilled_from
 
 
 class Chooser:
@@ -79,7 +99,7 @@ class Chooser:
             return _pinned(pinned, path)
         question = asked() if override is None else None
         tools = question is not None and question.tools
-        traits = Traits(model, path, visit.head.task, tools)
+        traits = Traits(model, path, visit.head.task, tools=tools)
         decision = self._router.decide(question, traits, override, visit.now)
         return self._pool_for(decision, config, question, visit.now)
 

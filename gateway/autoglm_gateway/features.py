@@ -61,10 +61,10 @@ _SENTENCE_END: Final = re.compile(r"[.!?\u3002\uff01\uff1f\n]\s*")
 _FIRST_CHOICE: Final = re.compile(r"\n *\(?a[.):] ")
 _CHOICE: Final = re.compile(r"\n *\(?[a-j][.):] ([^\n]*)")
 _MIN_CHOICES: Final = 2
-_KNOWN: Final = WORK | WORK_PHRASES.keys() | NUMBER_WORDS | NEGATIONS
+_KNOWN: Final = WORK.union(WORK_PHRASES, NUMBER_WORDS, NEGATIONS)
 
 
-@dataclass(slots=True)  # not frozen: that costs a call for every field of every query
+@dataclass(slots=True, init=False)  # decision 21
 class Asked:
     """What the classifier looks at: the last question, and the size of everything around it."""
 
@@ -77,6 +77,25 @@ class Asked:
     """Of the whole conversation, as `tokens.prompt_tokens` estimates."""
     system: str = field(default="", compare=False)
     """The first system prompt."""
+
+    def __init__(
+        self,
+        text: str,
+        chars: int,
+        turns: int = 1,
+        max_tokens: int = 0,
+        *,
+        tools: bool = False,
+        prompt_tokens: int = 0,
+        system: str = "",
+    ) -> None:
+        self.text = text
+        self.chars = chars
+        self.turns = turns
+        self.max_tokens = max_tokens
+        self.tools = tools
+        self.prompt_tokens = prompt_tokens
+        self.system = system
 
 
 class Features(NamedTuple):

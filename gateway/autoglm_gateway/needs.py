@@ -23,7 +23,7 @@ _TEMPLATE_CHARS: Final = 32
 _MAX_DIGITS: Final = 9
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)  # decision 21
 class Visit:
     """One request, who sent it, when it came, and the configuration that holds for it."""
 
@@ -33,8 +33,22 @@ class Visit:
     caller: Caller
     now: float
 
+    def __init__(
+        self,
+        request: Request,
+        head: ClientHead,
+        config: GatewayConfig,
+        caller: Caller,
+        now: float,
+    ) -> None:
+        self.request = request
+        self.head = head
+        self.config = config
+        self.caller = caller
+        self.now = now
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, init=False)  # decision 21
 class Needed:
     """A need, the estimated prompt, the client's deadline, what lengths are learned by, and headers for the client."""
 
@@ -43,6 +57,20 @@ class Needed:
     deadline: float | None
     asked: predict.Asked | None
     told: list[Pair]
+
+    def __init__(
+        self,
+        need: Need,
+        prompt_tokens: int,
+        deadline: float | None,
+        asked: predict.Asked | None,
+        told: list[Pair],
+    ) -> None:
+        self.need = need
+        self.prompt_tokens = prompt_tokens
+        self.deadline = deadline
+        self.asked = asked
+        self.told = told
 
 
 def estimated_prompt(request: Request, question: Asked | None) -> int:

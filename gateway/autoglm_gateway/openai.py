@@ -101,7 +101,7 @@ def _asked(messages: list[Any], max_tokens: int, *, tools: bool) -> Asked:
         sum(map(len, texts)),
         len(texts),
         max_tokens,
-        tools,
+        tools=tools,
         prompt_tokens=sum(map(prompt_tokens, texts)),
         system=system,
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from random import getrandbits
+from random import randbytes
 from typing import Final
 
 from autoglm_api import names
@@ -23,18 +23,26 @@ _MAX_NAMES: Final = 1024
 _goes_back: dict[bytes, bool] = {}  # by a header's name; replicas have few
 
 
-@dataclass(slots=True)  # not frozen: that costs a call for every field of every query
+@dataclass(slots=True, init=False)  # decision 21
 class Trace:
     """The identity of a request: what the client sent if it is well-formed, else made here."""
 
     request_id: str
     traceparent: str
 
+    def __init__(
+        self,
+        request_id: str,
+        traceparent: str,
+    ) -> None:
+        self.request_id = request_id
+        self.traceparent = traceparent
+
 
 def trace_of(request_id: str | None, traceparent: str | None) -> Trace:
     """Return the identity of a request; None is what the client has not sent."""
     if request_id is None or traceparent is None:
-        made = f"{getrandbits(320):080x}"
+        made = randbytes(40).hex()
         request_id = made[:32] if request_id is None else request_id
         traceparent = f"00-{made[32:64]}-{made[64:]}-00" if traceparent is None else traceparent
     return Trace(request_id, traceparent)

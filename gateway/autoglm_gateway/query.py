@@ -1,6 +1,6 @@
 """A query that has its pool: what is sent where, and why. Pure."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from autoglm_api.spec import QueryClass
@@ -26,7 +26,7 @@ class Tap(Protocol):
         """Take in that the answer is whole."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, init=False)  # decision 21
 class Query:
     """What is sent where, and why."""
 
@@ -39,24 +39,72 @@ class Query:
     trace: Trace
     arrived: float
     need: Need
-    deadline: float | None = None  # the client's own
-    prompt_tokens: int = 0  # estimated
-    asked: Asked | None = None  # what lengths of answers are learned by
-    use: Use | None = None
-    offered_class: QueryClass | None = None  # None: it is no work for an engine
-    told: list[Pair] = field(default_factory=list)  # more headers for the client
-    used_tokens: int = 0  # that a replica has worked on
-    work_left: int = 0  # predicted tokens that the replica has not sent
-    answer_until: float = 0.0
-    tap: Tap | None = None
-    cache_control: list[str] = field(default_factory=list)  # the client's
-    cache_opt_in: bool = False
+    deadline: float | None  # the client's own
+    prompt_tokens: int  # estimated
+    asked: Asked | None  # what lengths of answers are learned by
+    use: Use | None
+    offered_class: QueryClass | None  # None: it is no work for an engine
+    told: list[Pair]  # more headers for the client
+    used_tokens: int  # that a replica has worked on
+    work_left: int  # predicted tokens that the replica has not sent
+    answer_until: float
+    tap: Tap | None
+    cache_control: list[str]  # the client's
+    cache_opt_in: bool
     # --- what became of it, for the access log; seconds ---
-    code: str = "499"
-    error: str | None = None  # the code of its refusal
-    replica: Address | None = None  # the last one that it was sent to
-    waited: float | None = None
-    first_byte: float | None = None
+    code: str
+    error: str | None  # the code of its refusal
+    replica: Address | None  # the last one that it was sent to
+    waited: float | None
+    first_byte: float | None
+
+    def __init__(
+        self,
+        *,
+        pool: Pool,
+        query_class: QueryClass,
+        chosen_by: str,
+        reason: str,
+        target: str,
+        headers: bytes,
+        trace: Trace,
+        arrived: float,
+        need: Need,
+        deadline: float | None = None,
+        prompt_tokens: int = 0,
+        asked: Asked | None = None,
+        use: Use | None = None,
+        offered_class: QueryClass | None = None,
+        told: list[Pair] | None = None,
+        cache_control: list[str] | None = None,
+        cache_opt_in: bool = False,
+    ) -> None:
+        self.pool = pool
+        self.query_class = query_class
+        self.chosen_by = chosen_by
+        self.reason = reason
+        self.target = target
+        self.headers = headers
+        self.trace = trace
+        self.arrived = arrived
+        self.need = need
+        self.deadline = deadline
+        self.prompt_tokens = prompt_tokens
+        self.asked = asked
+        self.use = use
+        self.offered_class = offered_class
+        self.told = [] if told is None else told
+        self.used_tokens = 0
+        self.work_left = 0
+        self.answer_until = 0.0
+        self.tap = None
+        self.cache_control = [] if cache_control is None else cache_control
+        self.cache_opt_in = cache_opt_in
+        self.code = "499"
+        self.error = None
+        self.replica = None
+        self.waited = None
+        self.first_byte = None
 
     @property
     def tokens(self) -> int:

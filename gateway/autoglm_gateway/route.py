@@ -28,7 +28,7 @@ __all__ = ["Asked", "Decision", "Router", "Traits", "Verdict", "classify"]
 _DEFAULT_SCORER: Final = Scorer(DEFAULT)
 
 
-@dataclass(slots=True)  # not frozen: that costs a call for every field of every query
+@dataclass(slots=True, init=False)  # decision 21
 class Verdict:
     """What the score alone says - before header, rules and budget - and why, in one short ASCII line."""
 
@@ -37,8 +37,21 @@ class Verdict:
     certain: bool
     reason: str
 
+    def __init__(
+        self,
+        query_class: QueryClass,
+        score: float,
+        reason: str,
+        *,
+        certain: bool,
+    ) -> None:
+        self.query_class = query_class
+        self.score = score
+        self.certain = certain
+        self.reason = reason
 
-@dataclass(slots=True)  # not frozen: that costs a call for every field of every query
+
+@dataclass(slots=True, init=False)  # decision 21
 class Traits:
     """What rules look at."""
 
@@ -47,8 +60,21 @@ class Traits:
     task_type: str | None = None
     tools: bool = False
 
+    def __init__(
+        self,
+        model: str,
+        path: str,
+        task_type: str | None = None,
+        *,
+        tools: bool = False,
+    ) -> None:
+        self.model = model
+        self.path = path
+        self.task_type = task_type
+        self.tools = tools
 
-@dataclass(slots=True)  # not frozen: that costs a call for every field of every query
+
+@dataclass(slots=True, init=False)  # decision 21
 class Decision:
     """A class, what chose it in one word, and why in a line; `verdict` where the score was asked."""
 
@@ -56,6 +82,18 @@ class Decision:
     chosen_by: str
     reason: str
     verdict: Verdict | None = None
+
+    def __init__(
+        self,
+        query_class: QueryClass,
+        chosen_by: str,
+        reason: str,
+        verdict: Verdict | None = None,
+    ) -> None:
+        self.query_class = query_class
+        self.chosen_by = chosen_by
+        self.reason = reason
+        self.verdict = verdict
 
     @property
     def offered_class(self) -> QueryClass:
@@ -76,7 +114,7 @@ def classify(
     certain = not threshold - uncertain_points <= score < threshold
     query_class = QueryClass.COMPLEX if score >= threshold or not certain else QueryClass.SIMPLE
     told = "" if certain else ", uncertain"
-    return Verdict(query_class, score, certain, f"score {score:.1f} of {threshold:g}{told}")
+    return Verdict(query_class, score, f"score {score:.1f} of {threshold:g}{told}", certain=certain)
 
 
 class Router:

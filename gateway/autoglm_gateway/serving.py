@@ -14,7 +14,7 @@ _PERCENT = 100
 _ENOUGH_SLOTS = 4
 
 
-@dataclass(slots=True)  # not frozen: that costs a call for every field of every query
+@dataclass(slots=True, init=False)  # decision 21
 class Need:
     """What a query wants of a pool: its place in the queue, its predicted answer, its prompt's length and prefix."""
 
@@ -23,6 +23,18 @@ class Need:
     length: int = 0
     prefix: int = 0
     """Place of its system prompt on the ring of replicas; 0: none."""
+
+    def __init__(
+        self,
+        wish: Wish,
+        output_tokens: int = 0,
+        length: int = 0,
+        prefix: int = 0,
+    ) -> None:
+        self.wish = wish
+        self.output_tokens = output_tokens
+        self.length = length
+        self.prefix = prefix
 
 
 def policy_of(queue: Queue, *, trusted: bool = True) -> Policy:

@@ -31,6 +31,7 @@ _INTERPRETED: Final = frozenset(
         "autoglm_gateway/certificates.py",
         "autoglm_gateway/cluster.py",
         "autoglm_gateway/files.py",
+        "autoglm_gateway/hanzi.py",  # numpy does the work
         "autoglm_gateway/pulse.py",
         "autoglm_gateway/watching.py",
         "autoglm_gateway/weights.py",  # a pydantic model

@@ -82,10 +82,10 @@ class Traffic(RuleBasedStateMachine):
 
 
 TestTraffic = Traffic.TestCase
-TestTraffic.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestTraffic.settings = settings(max_examples=40, stateful_step_count=30)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(PROMPTS, st.integers(1, 12)), min_size=1, max_size=12), st.integers(1, 5), BATCHING)
 def test_nobody_waits_longer_than_its_elders_work(
     queries: list[tuple[list[int], int]], slots: int, batching: Batching

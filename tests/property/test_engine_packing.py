@@ -14,7 +14,7 @@ WORK = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(QUEUE, WORK, BATCHING)
 def test_bounds_are_kept(queue: list[int], work: InWork, batching: Batching) -> None:
     planned = plan(queue, work, batching)
@@ -31,7 +31,7 @@ def test_bounds_are_kept(queue: list[int], work: InWork, batching: Batching) -> 
     assert (planned.chunk > 0) is (work.chunked_tokens > 0 or planned.begins is not None)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(QUEUE, WORK, BATCHING)
 def test_the_oldest_that_may_start_does(queue: list[int], work: InWork, batching: Batching) -> None:
     work = work._replace(chunked_tokens=0)

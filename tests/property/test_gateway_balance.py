@@ -25,7 +25,7 @@ from support.gateways import pool
 weights = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(1, 100), min_size=1)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(weights, st.integers(1, 300))
 def test_every_pool_is_always_within_one_turn_of_its_share(shares: dict[str, int], turns: int) -> None:
     balance = SmoothWeighted()
@@ -37,7 +37,6 @@ def test_every_pool_is_always_within_one_turn_of_its_share(shares: dict[str, int
             assert abs(given_to[name] - turn * weight / total) < len(shares)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 1024), st.integers(1, 64))
 def test_shares_cover_the_cap_and_waste_less_than_one_each(cap: int, gateways: int) -> None:
     mine = share(cap, gateways)
@@ -100,7 +99,7 @@ class World:
                 self.queries.remove(query)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(STEPS)
 def test_a_pool_never_exceeds_its_bounds_and_loses_nobody(steps: list[tuple[str, int]]) -> None:
     asyncio.run(_walk(steps))
@@ -129,7 +128,7 @@ def _is_change(step: tuple[str, int]) -> bool:
     return step[0] == "gateways"
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(max_size=100), st.integers(0, 10**6), st.integers(1, 50), st.integers(0, 10**5))
 def test_every_text_has_a_class_and_a_short_ascii_reason(text: str, chars: int, turns: int, tokens: int) -> None:
     verdict = classify(Asked(text, chars, turns, tokens))
@@ -149,7 +148,7 @@ objects = st.dictionaries(
 bodies = st.binary(max_size=200) | objects.map(lambda value: json.dumps(value).encode())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(bodies, st.sampled_from(["infer", "generate"]), st.none() | st.text(max_size=5))
 def test_bad_bodies_are_refused_and_never_crash(body: bytes, action: str, length: str | None) -> None:
     for parse in (lambda: parse_chat(body), lambda: asked_of(action, body, length)):
@@ -157,7 +156,6 @@ def test_bad_bodies_are_refused_and_never_crash(body: bytes, action: str, length
             parse()
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=100), max_size=10))
 def test_any_bytes_are_read_or_refused(pieces: list[bytes]) -> None:
     reader = RequestReader(Limits(max_header_bytes=500, max_body_bytes=100))

@@ -51,7 +51,7 @@ def read(data: bytes, heads: Heads, step: int) -> tuple[Seen, int]:
     ], refused
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(edits, st.sampled_from([1 << 16, 170, 40]))
 def test_what_is_remembered_changes_nothing(changes: list[tuple[int, int, bytes]], step: int) -> None:
     known = Heads()

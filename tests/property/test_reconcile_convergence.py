@@ -56,7 +56,7 @@ def _live_through(history: list[tuple[dict[str, Any], int, bool, int]]) -> tuple
     return world, status
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(histories(), manifests())
 def test_every_history_ends_in_the_world_of_a_fresh_start(history: Any, manifest: dict[str, Any]) -> None:
     lived, status = _live_through(history)
@@ -77,7 +77,7 @@ def _without_sizes(children: dict[ChildRef, JSON]) -> dict[ChildRef, JSON]:
     }
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(histories(), manifests())
 def test_sizes_end_within_their_bounds(history: Any, manifest: dict[str, Any]) -> None:
     world, status = _live_through(history)
@@ -89,7 +89,7 @@ def test_sizes_end_within_their_bounds(history: Any, manifest: dict[str, Any]) -
         assert pool.ready_replicas == pool.replicas == pool.desired_replicas
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(manifests(), manifests(), st.sets(st.sampled_from(["light", "large"])))
 def test_no_step_of_a_rollout_takes_a_ready_replica_too_many(
     before: dict[str, Any], after: dict[str, Any], broken: set[str]
@@ -115,7 +115,7 @@ def test_no_step_of_a_rollout_takes_a_ready_replica_too_many(
         status = outcome.status
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(manifests())
 def test_the_same_question_has_the_same_answer(manifest: dict[str, Any]) -> None:
     world = SimulatedKubernetes()

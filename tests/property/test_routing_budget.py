@@ -102,7 +102,6 @@ def test_gateways_together_keep_the_share_and_a_restart_of_one_too(
             assert abs(hour.share() - ceiling / 100) <= _MARGIN
 
 
-@settings(deadline=None)
 @given(st.integers(1, 99), st.lists(st.integers(1, 40), min_size=1, max_size=20))
 def test_a_gateway_that_forgets_lets_through_one_query_more_each_time_at_most(ceiling: int, lives: list[int]) -> None:
     """The worst case: everything wants to be Complex, and the gateway dies again and again."""

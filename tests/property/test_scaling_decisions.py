@@ -16,7 +16,7 @@ from autoglm_operator.scaling.readings import AtLeast, Fresh, NoData, Problem
 from support.scaling_pools import BLIND, fresh_load, scaling, snapshot
 from support.scaling_times import at
 
-FEW = settings(max_examples=40, deadline=None)
+FEW = settings(max_examples=40)
 
 policies = st.builds(
     lambda kind, value, period: {"type": kind, "value": value, "periodSeconds": period},

@@ -15,7 +15,7 @@ from autoglm_operator.scaling.rules import complete
 from support.scaling_times import at
 from support.scaling_worlds import readings, rules, snapshots
 
-SOME = settings(max_examples=25, deadline=None)
+SOME = settings(max_examples=25)
 
 RECENT = RECENT_FOR.total_seconds()
 

@@ -13,7 +13,7 @@ from support.scaling_worlds import rules, snapshots
 TICK = 7.3
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(rules(), st.data())
 def test_a_restart_changes_no_later_decision(scaling: Scaling, data: st.DataObject) -> None:
     current, stays, restarts = scaling.min_replicas, PoolState(), PoolState()
@@ -28,7 +28,7 @@ def test_a_restart_changes_no_later_decision(scaling: Scaling, data: st.DataObje
         current = decision.replicas
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.one_of(
         st.text(),

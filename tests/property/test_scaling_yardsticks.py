@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from autoglm_operator.scaling import hpa, keda, kpa
 from support.scaling_times import at
 
-FEW = settings(max_examples=60, deadline=None)
+FEW = settings(max_examples=60)
 LEVELS = st.lists(st.integers(0, 5000), min_size=1, max_size=12)
 
 

@@ -28,6 +28,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._parser: Any = None
+        self._asked = False
         self._waiter: asyncio.Future[None] | None = None
         self._listener: Listener | None = None
         self._paused = False
@@ -56,7 +57,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse a piece of the answer."""
-        if self._parser is None:  # nothing was asked
+        if not self._asked:
             self.abort()
             return
         self.got_bytes = True
@@ -75,7 +76,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End or break the answer."""
         self.closed = True
-        if self.complete or self._parser is None:
+        if self.complete or not self._asked:
             return
         if self.status and not self._sized and exc is None and self.error is None:
             self.complete = True  # RFC 9112 section 6.3: a body without a length ends with the connection
@@ -152,8 +153,11 @@ class UpstreamConnection(asyncio.Protocol):
         self._listener = listener
 
     def _send(self, message: bytes, *, head_only: bool, first_byte_seconds: float | None) -> None:
+        # One that has read a whole answer reads the next one; that of a HEAD waits for a body for ever.
+        if self._parser is None or head_only or self._head_only:
+            self._parser = httptools.HttpResponseParser(self)
         self._begin(head_only=head_only)
-        self._parser = httptools.HttpResponseParser(self)
+        self._asked = True
         self.allow_silence(first_byte_seconds)
         if self.closed or self._transport is None:
             raise NoAnswerError("the connection was closed before the request was sent")
@@ -230,7 +234,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def rest(self) -> None:
         """Forget the finished exchange and wait for the next one."""
-        self._parser = None
+        self._asked = False
         self.silence_until = None
         self.idle_since = self._loop.time()
 

@@ -13,13 +13,18 @@ _NOT_REMEMBERED: Final = frozenset({b"expect", b"transfer-encoding", b"upgrade",
 _FOLDED: Final = (b"\r\n ", b"\r\n\t")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)  # decision 21
 class Incoming:
     """A complete request and what its version says about the connection."""
 
     request: Request
     keep_alive: bool
     http10: bool
+
+    def __init__(self, request: Request, *, keep_alive: bool, http10: bool) -> None:
+        self.request = request
+        self.keep_alive = keep_alive
+        self.http10 = http10
 
 
 @dataclass(slots=True)
@@ -34,7 +39,9 @@ class Head:
 
     def request(self, body: bytes) -> Incoming:
         """Return a request with this head."""
-        return Incoming(Request(self.method, self.path, self.query, self.headers, body), self.keep_alive, http10=False)
+        return Incoming(
+            Request(self.method, self.path, self.query, self.headers, body), keep_alive=self.keep_alive, http10=False
+        )
 
 
 class Heads:

@@ -76,7 +76,7 @@ def end_to_end(pairs: Iterable[Pair]) -> list[Pair]:
     return [pair for pair in kept if pair[0] not in named]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)  # decision 21
 class Request:
     """One request, read completely; `path` and `query` as they came (still percent-encoded)."""
 
@@ -85,6 +85,20 @@ class Request:
     query: str
     headers: Headers
     body: bytes
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        headers: Headers,
+        body: bytes,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.body = body
 
     @property
     def target(self) -> str:

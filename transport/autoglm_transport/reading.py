@@ -19,7 +19,8 @@ from autoglm_transport.limits import Limits
 # More unanswered requests than this on one connection is no client we know; it bounds their memory.
 MAX_PIPELINED: Final = 128
 _MAX_DIGITS: Final = 19
-_LENGTH: Final = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: (\d{1,9})\r\n")
+_MAX_KNOWN_DIGITS: Final = 9
+_LENGTH: Final = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: (\d{1,%d})\r\n" % _MAX_KNOWN_DIGITS)
 
 
 class Phase(Enum):
@@ -47,6 +48,8 @@ class RequestReader:
         self.complete: deque[Incoming] = deque()
         self._heads = Heads() if heads is None else heads
         self._unknown = b""  # the head that httptools reads now, to be remembered when it is accepted
+        self._last: Head | None = None  # the remembered head that came last, and its bytes around the length
+        self._before = self._after = b""
         self._known: Head | None = None  # the head of a body that is on its way
         self._missing = 0  # bytes of that body
         self.phase = Phase.BETWEEN
@@ -79,17 +82,14 @@ class RequestReader:
     def _read_known(self, data: bytes) -> bytes:
         """Take requests with remembered heads off the front; returns the bytes that httptools has to read."""
         while len(self.complete) < MAX_PIPELINED:
-            end = data.find(b"\r\n\r\n", 0, MAX_REMEMBERED_BYTES)
-            length = _LENGTH.search(data, 0, end + 2) if end > 0 else None
             self._unknown = b""
-            if length is None:
+            begin, size = self._same_as_last(data)
+            if not begin:
+                begin, size = self._look_up(data)
+            head = self._last
+            if not begin or head is None:
                 return data
-            key = data[: length.start()] + data[length.end() - 2 : end]
-            head = self._heads.get(key)
-            if head is None or end > self._limits.max_header_bytes or int(length[1]) > self._limits.max_body_bytes:
-                self._unknown = key
-                return data
-            begin, stop = end + 4, end + 4 + int(length[1])
+            stop = begin + size
             if stop > len(data):
                 self._known, self._missing = head, stop - len(data)
                 self._body = [data[begin:]]
@@ -100,6 +100,37 @@ class RequestReader:
                 return b""
             data = data[stop:]
         return data
+
+    def _same_as_last(self, data: bytes) -> tuple[int, int]:
+        """Return where the body begins and its length when the head is the last one, but for that length; else 0, 0."""
+        if self._last is None or not data.startswith(self._before):
+            return 0, 0
+        place = len(self._before)
+        end = data.find(b"\r", place, place + _MAX_KNOWN_DIGITS + 1)
+        digits = data[place:end] if end > 0 else b""
+        if not digits.isdigit() or not data.startswith(self._after, end):
+            return 0, 0
+        begin, size = end + len(self._after), int(digits)
+        return (begin, size) if self._is_allowed(begin - 4, size) else (0, 0)
+
+    def _look_up(self, data: bytes) -> tuple[int, int]:
+        """Return the same when the head is any of those that are remembered."""
+        end = data.find(b"\r\n\r\n", 0, MAX_REMEMBERED_BYTES)
+        length = _LENGTH.search(data, 0, end + 2) if end > 0 else None
+        if length is None:
+            return 0, 0
+        key = data[: length.start()] + data[length.end() - 2 : end]
+        head = self._heads.get(key)
+        size = int(length[1])
+        if head is None or not self._is_allowed(end, size):
+            self._unknown = key
+            return 0, 0
+        self._last = head
+        self._before, self._after = data[: length.start(1)], data[length.end(1) : end + 4]
+        return end + 4, size
+
+    def _is_allowed(self, head_bytes: int, body_bytes: int) -> bool:
+        return head_bytes <= self._limits.max_header_bytes and body_bytes <= self._limits.max_body_bytes
 
     def _more_of_body(self, head: Head, data: bytes) -> bytes:
         """Take more of the body of a remembered head; returns what follows it."""
@@ -235,8 +266,8 @@ class RequestReader:
         headers = Headers([pair for pair in self._pairs if pair[0] != b"content-length"])
         incoming = Incoming(
             Request(method, path, query, headers, body),
-            self._parser.should_keep_alive(),
-            self._parser.get_http_version() == "1.0",
+            keep_alive=self._parser.should_keep_alive(),
+            http10=self._parser.get_http_version() == "1.0",
         )
         self.complete.append(incoming)
         if self._unknown:

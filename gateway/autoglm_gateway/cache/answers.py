@@ -36,13 +36,23 @@ _OK: Final = 200
 _STREAM_END: Final = b"data: [DONE]"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, init=False)  # decision 21
 class _Look:
     """A query that the cache may answer."""
 
     key: bytes
     revision: str
     ask: Ask
+
+    def __init__(
+        self,
+        key: bytes,
+        revision: str,
+        ask: Ask,
+    ) -> None:
+        self.key = key
+        self.revision = revision
+        self.ask = ask
 
     def takes(self, entry: Entry, now: float) -> bool:
         """Whether the client takes an answer of this age."""

@@ -19,7 +19,7 @@ class TaskType(NamedTuple):
     tier: Tier
 
 
-@dataclass(slots=True)  # not frozen: that costs a call for every field of every query
+@dataclass(slots=True, init=False)  # decision 21
 class Wish:
     """What a query brings into the queue."""
 
@@ -34,6 +34,26 @@ class Wish:
     """Seconds by which the query counts as having arrived earlier (priority jump)."""
     size: int = 0
     """Bytes that are kept while it waits."""
+
+    def __init__(
+        self,
+        arrived: float,
+        deadline: float,
+        tier: Tier = Tier.NORMAL,
+        task: str = "",
+        tenant: str = "",
+        tokens: float = 0.0,
+        jump: float = 0.0,
+        size: int = 0,
+    ) -> None:
+        self.arrived = arrived
+        self.deadline = deadline
+        self.tier = tier
+        self.task = task
+        self.tenant = tenant
+        self.tokens = tokens
+        self.jump = jump
+        self.size = size
 
 
 class Ticket(Generic[Item]):

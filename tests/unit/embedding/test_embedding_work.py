@@ -33,7 +33,7 @@ def test_one_text_may_be_longer_than_a_pass() -> None:
     assert next_pass([PASS_TOKENS + 1, PASS_TOKENS + 1], Batching()) == [0]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(1, 600), min_size=1, max_size=60))
 def test_a_pass_keeps_its_bounds(lengths: list[int]) -> None:
     batching = Batching()
@@ -56,7 +56,7 @@ def finished(work: Work) -> dict[int, list[list[float]]]:
     return answers
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=30), min_size=1, max_size=5), max_size=6))
 def test_every_query_gets_its_vectors_in_order(queries: list[list[list[int]]]) -> None:
     work = Work(encode, SMALL)  # type: ignore[arg-type]
