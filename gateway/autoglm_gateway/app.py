@@ -182,7 +182,7 @@ class Gateway:
         """Take over how many queries the replicas take at once: descriptors are for clients and for these."""
         limit = affordable_connections(self._wanted_connections, self._descriptors, slots)
         self._limits.max_connections = limit
-        self._upstreams.max_open = affordable_upstreams(limit, self._descriptors)
+        self._upstreams.max_open = float(affordable_upstreams(limit, self._descriptors))
 
     def _log_access(self, *, on: bool) -> None:
         self._front.access_log = self._access_log if on else None
