@@ -146,7 +146,7 @@ class DecodeLoop:
         return events
 
     def _read(self, now: float) -> list[TokenEvent]:
-        ripe = bool(self._waiting) and self._ripe(now)
+        ripe = bool(self._waiting) and self.running < self._slots and self._ripe(now)
         if not ripe and self._chunked is None:
             return []
         queue = [sequence for sequence, _ in self._waiting] if ripe else []
