@@ -160,6 +160,7 @@ METRIC_GATEWAY_SERVED_TOKENS: Final = "autoglm_gateway_served_tokens_total"  # [
 METRIC_NODE_IN_FLIGHT: Final = "autoglm_node_in_flight_queries"
 METRIC_NODE_QUERIES: Final = "autoglm_node_queries_total"  # [code]
 METRIC_NODE_REJECTED: Final = "autoglm_node_rejected_total"  # [reason]
+METRIC_NODE_DEADLINE_LATE_SECONDS: Final = "autoglm_node_deadline_late_seconds"  # of those that passed
 METRIC_NODE_PROMPT_TOKENS: Final = "autoglm_node_prompt_tokens_total"
 METRIC_NODE_OUTPUT_TOKENS: Final = "autoglm_node_output_tokens_total"
 METRIC_NODE_FIRST_TOKEN_SECONDS: Final = "autoglm_node_first_token_seconds"  # noqa: S105 - a metric, not a password

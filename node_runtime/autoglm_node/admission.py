@@ -37,9 +37,17 @@ class Admission:
     """Counts the queries inside; at most `cap` at once, none when the door is closed."""
 
     def __init__(
-        self, cap: int, on_change: Callable[[int], None] = lambda _: None, *, long_from: int = sys.maxsize
+        self,
+        cap: int,
+        on_change: Callable[[int], None] = lambda _: None,
+        *,
+        long_from: int = sys.maxsize,
+        on_late: Callable[[float], None] = lambda _: None,
     ) -> None:
-        """Let `cap` queries in at once; `on_change` hears how many are inside; a long prompt has `long_from` tokens."""
+        """Let `cap` queries in at once; a long prompt has `long_from` tokens.
+
+        `on_change` hears how many are inside, `on_late` by how many seconds a deadline was missed when it took effect.
+        """
         self.door = Door.OPEN
         self._cap = cap
         self._long_from = long_from
@@ -47,6 +55,7 @@ class Admission:
         """How many long prompts may be inside at once; the memory guard lowers it."""
         self._prompts: list[int] = []
         self._on_change = on_change
+        self._on_late = on_late
         self._scopes: set[asyncio.Timeout] = set()
         self._evicted: dict[asyncio.Timeout, RefusalError] = {}
         self._empty = asyncio.Event()
@@ -136,8 +145,10 @@ class Admission:
             raise RefusalError(429, message, code="replica_full", headers=(RETRY_AFTER,))
 
     def _interrupted(self, scope: asyncio.Timeout) -> RefusalError:
-        late = RefusalError(504, "the deadline of the query passed before the answer was complete", code="deadline")
-        return self._evicted.get(scope, late)
+        if (evicted := self._evicted.get(scope)) is not None:
+            return evicted
+        self._on_late(asyncio.get_running_loop().time() - (scope.when() or 0.0))
+        return RefusalError(504, "the deadline of the query passed before the answer was complete", code="deadline")
 
     def _enter(self, scope: asyncio.Timeout) -> None:
         self._scopes.add(scope)

@@ -33,6 +33,7 @@ SAMPLING: Final = {
 _SIGNATURE: Final = {TEXT_INPUT: ("BYTES",), "max_tokens": _INTEGER, **SAMPLING}
 _LENGTH: Final = struct.Struct("<I")
 MODEL_VERSION: Final = "1"
+_MAX_TENSORS: Final = 64
 _MAX_DIGITS: Final = 19  # Python refuses to read a number of thousands of digits
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -60,8 +61,8 @@ class InferRequest(BaseModel):
     model_config = ConfigDict(extra="ignore")
     id: str = ""
     parameters: dict[str, Any] = {}
-    inputs: Annotated[list[Tensor], Field(min_length=1, fail_fast=True)]
-    outputs: Annotated[list[_Output], Field(fail_fast=True)] = []
+    inputs: Annotated[list[Tensor], Field(min_length=1, max_length=_MAX_TENSORS, fail_fast=True)]
+    outputs: Annotated[list[_Output], Field(max_length=_MAX_TENSORS, fail_fast=True)] = []
 
     def wants_binary(self, only: str) -> bool:
         """Return whether the model's only output is wanted as raw bytes; RefusalError where another one is wanted."""

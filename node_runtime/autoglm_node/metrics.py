@@ -10,6 +10,7 @@ from autoglm_node.query import Tally
 from autoglm_node.statistics import Took
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_LATE_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 _TOKEN_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2.5)
 
 
@@ -24,6 +25,12 @@ class Metrics:
         self.in_flight = Gauge(names.METRIC_NODE_IN_FLIGHT, "Queries inside, below the cap", registry=registry)
         self.queries = Counter(names.METRIC_NODE_QUERIES, "Queries by HTTP status", ["code"], registry=registry)
         self.rejected = Counter(names.METRIC_NODE_REJECTED, "Refused queries", ["reason"], registry=registry)
+        self.deadline_late = Histogram(
+            names.METRIC_NODE_DEADLINE_LATE_SECONDS,
+            "How long after a deadline its query was interrupted",
+            buckets=_LATE_SECONDS,
+            registry=registry,
+        )
         self.prompt_tokens = Counter(names.METRIC_NODE_PROMPT_TOKENS, "Prompt tokens read", registry=registry)
         self.output_tokens = Counter(names.METRIC_NODE_OUTPUT_TOKENS, "Tokens produced", registry=registry)
         self.first_token_seconds = Histogram(

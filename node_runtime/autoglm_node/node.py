@@ -119,7 +119,10 @@ class Node:
         self._workload = workload.load(self._spec)
         self._metrics = Metrics(self._spec.model_name)
         self._admission = Admission(
-            self._spec.concurrency, self._metrics.in_flight.set, long_from=max(1, self._spec.max_sequence_tokens // 2)
+            self._spec.concurrency,
+            self._metrics.in_flight.set,
+            long_from=max(1, self._spec.max_sequence_tokens // 2),
+            on_late=self._metrics.deadline_late.observe,
         )
         self._memory = MemoryWatch(
             self._spec,

@@ -21,6 +21,12 @@ _KINDS: Final = {429: "rate_limit_error"}
 MAX_STOPS: Final = 4
 MAX_STOP_CHARACTERS: Final = 1000  # each is compared with every piece of the reply
 MAX_REPLIES: Final = 8
+# A body is read in one go, while which no deadline is kept: hundreds of thousands of small things would take half a
+# second, and no model can do anything with so many.
+MAX_FIELDS: Final = 256
+MAX_TURNS: Final = 4096
+MAX_PARTS: Final = 4096  # of all turns together
+MAX_TOKENS: Final = 1 << 18
 _SEED_MASK: Final = 2**63 - 1  # the engine takes no negative seeds
 Given = TypeVar("Given", bound=BaseModel)
 
@@ -120,6 +126,13 @@ class GenerationRequest(SamplingFields, ABC):
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _few_fields(cls, given: Any) -> Any:
+        if isinstance(given, dict) and len(given) > MAX_FIELDS:
+            raise ValueError(f"a query has at most {MAX_FIELDS} fields, not {len(given)}")
+        return given
+
     @abstractmethod
     def query(self) -> Query:
         """Return what the engine is asked."""
@@ -136,11 +149,23 @@ class GenerationRequest(SamplingFields, ABC):
         return self.stream_options is not None and self.stream_options.include_usage
 
 
+def _few_parts(messages: Any) -> Any:
+    """Return the messages; ValueError when they have too many parts together."""
+    if isinstance(messages, list) and len(messages) <= MAX_TURNS:
+        contents = (turn.get("content") for turn in messages if isinstance(turn, dict))
+        parts = sum(len(content) for content in contents if isinstance(content, list))
+        if parts > MAX_PARTS:
+            raise ValueError(f"messages have at most {MAX_PARTS} parts together, not {parts}")
+    return messages
+
+
 class ChatRequest(GenerationRequest):
     """The honoured part of a body of /v1/chat/completions."""
 
     # One mistake is enough: listing a million of them would take seconds.
-    messages: Annotated[list[_Turn], Field(min_length=1, fail_fast=True)]
+    messages: Annotated[
+        list[_Turn], Field(min_length=1, max_length=MAX_TURNS, fail_fast=True), BeforeValidator(_few_parts)
+    ]
     max_completion_tokens: Annotated[int | None, Field(ge=1)] = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int | None, Field(ge=0, le=20)] = None
@@ -164,7 +189,9 @@ class ChatRequest(GenerationRequest):
 
 
 def _only(prompt: Any) -> Any:
-    """Return the one prompt of a list of prompts."""
+    """Return the one prompt of a list of prompts, or the prompt that it is; ValueError when it is too long."""
+    if isinstance(prompt, list) and len(prompt) > MAX_TOKENS:
+        raise ValueError(f"a prompt has at most {MAX_TOKENS} tokens, not {len(prompt)}")
     if not (isinstance(prompt, list) and prompt and isinstance(prompt[0], str | list)):
         return prompt
     if len(prompt) > 1:

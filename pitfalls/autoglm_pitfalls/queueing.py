@@ -41,12 +41,14 @@ def late_raw(directory: Path) -> Finding:
 
 def late_ours(directory: Path) -> Finding:
     """A long query with a deadline of 0.1 s."""
-    with node(directory, layers=SLOW) as worker:
+    with node(directory, layers=SLOW) as worker, httpx.Client(base_url=worker.url, timeout=60) as http:
+        http.get(names.PATH_MODELS)  # what the client itself takes to begin is not the worker's
         started = time.monotonic()
-        answer = ask(worker, 490, {names.HEADER_DEADLINE: "100"})
-        took = seconds_of(started)
+        answer = http.post(names.PATH_CHAT, json=chat(490), headers={names.HEADER_DEADLINE: "100"})
+        took, late = seconds_of(started), worker.metric(f"{names.METRIC_NODE_DEADLINE_LATE_SECONDS}_sum")
     kept = answer.status_code == httpx.codes.GATEWAY_TIMEOUT and took < LATE_SECONDS
-    return Finding(f"deadline 0.10 s: {answer.status_code} after {took:.2f} s", bites=not kept)
+    seen = f"deadline 0.10 s: {answer.status_code} after {took:.2f} s, interrupted {1e3 * late:.0f} ms late"
+    return Finding(seen, bites=not kept)
 
 
 def uncounted_raw(directory: Path) -> Finding:

@@ -1,4 +1,5 @@
 import asyncio
+import time
 
 import pytest
 
@@ -47,6 +48,25 @@ async def test_the_deadline_is_on_time() -> None:
     start = asyncio.get_running_loop().time()
     assert await sit(Admission(1), 60, deadline=0.05) == "504 deadline"
     assert asyncio.get_running_loop().time() - start < 0.3
+
+
+async def test_how_late_a_deadline_was_is_told() -> None:
+    late = list[float]()
+    admission = Admission(1, on_late=late.append)
+
+    async def hold_the_loop() -> None:
+        await asyncio.sleep(0)
+        time.sleep(0.1)  # noqa: ASYNC251 - as one long call of a library would
+
+    told, _ = await asyncio.gather(sit(admission, deadline=0.02), hold_the_loop())
+    assert told == "504 deadline"
+    assert late[0] >= 0.07
+    assert len(late) == 1
+    sitting = asyncio.create_task(sit(admission, deadline=60))
+    await asyncio.sleep(0)
+    admission.evict("gone", "it is gone")
+    assert await sitting == "503 gone"
+    assert len(late) == 1
 
 
 async def test_a_deadline_that_has_passed_already() -> None:

@@ -155,3 +155,9 @@ def test_temperatures_are_those_of_openai(temperature: float) -> None:
     head = orjson.dumps({"inputs": tensors})
     with pytest.raises(RefusalError, match="temperature"):
         oip.parse_infer(head + binary, str(len(head)))
+
+
+def test_more_tensors_than_any_model_takes_are_refused_before_they_are_read() -> None:
+    tensors = [{"name": "text_input", "shape": [1], "datatype": "BYTES", "data": ["a"]}] * 65
+    with pytest.raises(RefusalError, match="inputs: List should have at most 64 items"):
+        oip.parse_infer(orjson.dumps({"inputs": tensors}), None)

@@ -19,6 +19,9 @@ def body(**changes: Any) -> bytes:
     return orjson.dumps({"model": "m", "messages": [{"role": "user", "content": "hi"}], **changes})
 
 
+PARTS = [{"type": "text", "text": "a"}] * (openai.MAX_PARTS // 2 + 1)
+
+
 @pytest.mark.parametrize(
     ("changes", "query"),
     [
@@ -65,6 +68,9 @@ def test_honoured_fields(changes: dict[str, Any], query: Query) -> None:
         ({"logit_bias": {"1": 2}}, "logit_bias", "unsupported_parameter"),
         ({"response_format": {"type": "json_object"}}, "response_format", "unsupported_parameter"),
         ({"messages": []}, "messages", "invalid_value"),
+        ({"messages": [{"role": "user", "content": "a"}] * (openai.MAX_TURNS + 1)}, "messages", "invalid_value"),
+        ({"messages": [{"role": "user", "content": PARTS}] * 2}, "messages", "invalid_value"),
+        ({f"field_{number}": 1 for number in range(openai.MAX_FIELDS)}, "body", "invalid_value"),
         ({"messages": "hi"}, "messages", "invalid_value"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages.0.role", "invalid_value"),
         ({"messages": [{"role": "user"}]}, "messages.0.content", "invalid_value"),
@@ -174,6 +180,7 @@ def test_prompts_of_completions(changes: dict[str, Any], query: Query) -> None:
         ({}, "invalid_value"),
         ({"prompt": ["a", "b"]}, "invalid_value"),
         ({"prompt": [-1]}, "invalid_value"),
+        ({"prompt": [1] * (openai.MAX_TOKENS + 1)}, "invalid_value"),
         ({"prompt": "a", "logprobs": 6}, "invalid_value"),
         ({"prompt": "a", "echo": True}, "unsupported_parameter"),
         ({"prompt": "a", "suffix": "b"}, "unsupported_parameter"),
