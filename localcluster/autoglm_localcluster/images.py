@@ -135,7 +135,7 @@ def announce() -> None:
     if not triton.root_folder().exists():
         say("will get the Triton server from PyPI: a 54 MB download once")
     if native.is_wanted() and not native.has_compiler():
-        say(f"will get a C compiler from PyPI to compile the gateway: 90 MB once ({native.ENV_NATIVE}=0 does without)")
+        say(f"will get a C compiler from PyPI to compile the gateway: 101 MB once ({native.ENV_NATIVE}=0 does without)")
 
 
 def build_all(with_builder: Builder, *more: Image) -> list[Built]:

@@ -24,7 +24,7 @@ from autoglm_localcluster.paths import LOCALCLUSTER, cache_dir
 ENV_NATIVE: Final = "AUTOGLM_NATIVE"
 PACKAGES: Final = ("autoglm_api", "autoglm_transport", "autoglm_gateway")
 # What no query passes through, or mypyc cannot compile; all other modules of transport and gateway are compiled.
-_INTERPRETED: Final = frozenset(
+INTERPRETED: Final = frozenset(
     {
         "autoglm_gateway/__main__.py",
         "autoglm_gateway/cache/redis_store.py",  # a client of the redis library, whose types are too wide
@@ -44,6 +44,7 @@ _INTERPRETED: Final = frozenset(
 _RECIPE: Final = LOCALCLUSTER / "native"
 # Older than the libraries of any distribution that still gets updates, so that the objects load everywhere.
 _GLIBC: Final = "2.28"
+_KEPT: Final = 6
 _PYTHON: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -96,7 +97,7 @@ def modules(root: Path) -> Iterator[str]:
     for package in ("autoglm_transport", "autoglm_gateway"):
         for path in sorted((root / package).rglob("*.py")):
             name = str(path.relative_to(root))
-            if path.name != "__init__.py" and name not in _INTERPRETED:
+            if path.name != "__init__.py" and name not in INTERPRETED:
                 yield name
 
 
@@ -108,11 +109,18 @@ def _build(finished: Path) -> None:
             shutil.copytree(source, work / source.name, ignore=shutil.ignore_patterns("__pycache__"))
         for file in _RECIPE.iterdir():
             shutil.copy(file, work)
-        _run([_python(), "setup.py", *modules(work)], work, _compiler())
+        _run([_python(), "setup.py", *modules(work)], work, _compiler(Path(scratch, "zig")))
         made.mkdir()
         for part in [*(work / name for name in PACKAGES), *work.glob("*.so")]:
             shutil.move(part, made)
         made.rename(finished)
+    forget_old(finished.parent)
+
+
+def forget_old(parent: Path) -> None:
+    """Remove what other contents were compiled to, but for a few: several checkouts may share the cache."""
+    for old in sorted(parent.iterdir(), key=lambda path: path.stat().st_mtime)[:-_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _environment() -> Path:
@@ -132,12 +140,12 @@ def _python() -> Path:
     return program
 
 
-def _compiler() -> dict[str, str]:
-    """Return the environment in which setuptools finds the compiler and Python's headers."""
+def _compiler(cache: Path) -> dict[str, str]:
+    """Return the environment in which setuptools finds the compiler and Python's headers; `cache` is the compiler's."""
     headers = Path(sysconfig.get_paths()["include"]) / "Python.h"
     debian.ensure([debian.Package(f"lib{_PYTHON}-dev", str(headers))])
     command = f"{_python()} -m ziglang cc -target {platform.machine()}-linux-gnu.{_GLIBC} -fno-sanitize=undefined"
-    caches = {f"ZIG_{which}_CACHE_DIR": str(cache_dir() / "zig") for which in ("GLOBAL", "LOCAL")}
+    caches = {f"ZIG_{which}_CACHE_DIR": str(cache) for which in ("GLOBAL", "LOCAL")}
     return {"CC": command, "LDSHARED": f"{command} -shared", "MYPYPATH": ".", **caches}
 
 
