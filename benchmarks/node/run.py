@@ -4,6 +4,7 @@
 
 batching    many slots against one (no batching): queries per second at no worse p95 latency. Goal: +40 %.
 continuous  against static batches of the same size: all at once, and as queries come. Goal: 2x, earlier first tokens.
+adaptive    bounds that follow the load against fixed ones, while it changes. Goal: at most 5 % worse than the best one.
 lengths     mixed prompt lengths: packs against one padded batch. Goal: at most 15 % padding.
 precision   INT8 (and PyTorch, where it is installed) against FP32: steps and memory.
 costs       what a step costs, fitted as the engine does it; for tests/simulation/test_engine_adaptive.py.
@@ -20,6 +21,7 @@ import statistics
 from os import cpu_count
 from typing import Final
 
+from adaptive import adaptive
 from continuous import continuous
 from engine import ROOM, Clock, Outcome, model_of, run
 from lengths import SCALED, lengths
@@ -100,7 +102,7 @@ def costs(model: ServedModel, _rounds: int) -> None:
     print("  " + ", ".join(f"{name} {1e6 * seconds:.2f} us" for name, seconds in told.items()))
 
 
-CASES: Final = {"batching": batching, "continuous": continuous, "chunks": chunks, "costs": costs}
+CASES: Final = {"batching": batching, "continuous": continuous, "adaptive": adaptive, "chunks": chunks, "costs": costs}
 OF_NAMES: Final = {"lengths": lengths, "precision": precision}
 """Cases that load models themselves."""
 

@@ -160,6 +160,19 @@ def test_a_replaced_engine_leaves_no_shared_memory(quick: Path, tmp_path: Path) 
         assert _left(node) == []
 
 
+def test_an_engine_that_hangs_is_noticed_and_replaced(quick: Path, tmp_path: Path) -> None:
+    with node_process(engine_spec(quick), tmp_path) as node:
+        node.wait_ready()
+        hanging = node.stub()
+        hanging.suspend()
+        wait_for(lambda: not node.is_ready(), 20, "sign of the hanging engine")
+        refused = httpx.post(f"{node.url}{names.PATH_CHAT}", json=QUICK_ANSWER, timeout=30)
+        assert (refused.status_code, refused.headers[names.HEADER_DRAINING]) == (503, "1")
+        wait_for(node.is_ready, 30, "new engine")
+        assert not hanging.is_running() or hanging.status() == psutil.STATUS_ZOMBIE
+        assert httpx.post(f"{node.url}{names.PATH_CHAT}", json=QUICK_ANSWER, timeout=30).status_code == 200
+
+
 def test_a_dead_triton_ends_the_node(quick: Path, tmp_path: Path) -> None:
     with node_process(engine_spec(quick), tmp_path) as node:
         node.wait_ready()
