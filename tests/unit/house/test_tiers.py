@@ -39,5 +39,23 @@ def test_every_tier_folder_is_known(tiers: ModuleType) -> None:
     assert folders <= set(tiers.TIERS)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 16])
+@pytest.mark.parametrize("tier", ["unit", "property"])
+def test_every_test_file_is_run_once_however_many_processes_there_are(tiers: ModuleType, tier: str, count: int) -> None:
+    folder = ROOT / "tests" / tier
+    groups = tiers.shards(folder, count)
+    assert sorted(path for group in groups for path in group) == sorted(map(str, folder.rglob("test_*.py")))
+    assert len(groups) <= count
+
+
+def test_processes_have_about_the_same_to_do(tiers: ModuleType, tmp_path: Path) -> None:
+    for name, size in {"a/test_1.py": 900, "a/test_2.py": 900, "b/test_1.py": 500, "c/test_1.py": 100}.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("#" * size)
+    groups = [[str(Path(path).relative_to(tmp_path)) for path in group] for group in tiers.shards(tmp_path, 2)]
+    assert sorted(map(sorted, groups)) == [["a/test_1.py", "b/test_1.py"], ["a/test_2.py", "c/test_1.py"]]
+
+
 def test_no_init_file_shadows_the_standard_library() -> None:
     assert not (ROOT / "operator" / "__init__.py").exists()
