@@ -16,7 +16,7 @@ import statistics
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Final
@@ -91,8 +91,12 @@ def spent(pid: int, work: Callable[[], int]) -> tuple[float, int]:
 
 
 def cpu_milliseconds(pid: int) -> float:
-    """Return what all threads of a process have spent so far."""
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir()) / 1e6
+    """Return what the threads of a process have spent so far."""
+    spent_by = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError):  # a thread that has just ended
+            spent_by += int((task / "schedstat").read_text().split()[0])
+    return spent_by / 1e6
 
 
 def chats(node: NodeProcess, queries: int, tokens: int, *, stream: bool = False) -> int:

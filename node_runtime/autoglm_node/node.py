@@ -1,6 +1,7 @@
 """The life of a worker: does the work of each phase and lets the table say what follows."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -179,6 +180,8 @@ class Node:
         await self._grpc.start(self._settings.host, self._settings.grpc_port)
         self._servers.append(self._grpc)
         self._metrics.start_seconds.set(_age_seconds())
+        gc.collect()
+        gc.freeze()  # what is loaded by now stays: the collector need not walk it again and again under load
         return Event.DONE
 
     def _handlers(self, metrics: Metrics) -> workload.Handlers:

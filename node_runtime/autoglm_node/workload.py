@@ -109,8 +109,15 @@ class TextWorkload(Workload):
             for length in self.lengths():
                 prompt = [token] * max(1, length - _REPLY_TOKENS)
                 yield names.PATH_COMPLETIONS, orjson.dumps({**asked, "prompt": prompt})
-            chat = orjson.dumps({**asked, "messages": [{"role": "user", "content": "?"}]})
-            yield from ((names.PATH_CHAT, chat) for _ in range(_AGAIN))
+            for text in self._questions():
+                yield names.PATH_CHAT, orjson.dumps({**asked, "messages": [{"role": "user", "content": text}]})
+
+    def _questions(self) -> Iterator[str]:
+        """Yield texts of several lengths, as far as the model has room for them."""
+        for number in range(_AGAIN):
+            text = "?" + " What is it?" * number
+            fits = len(self._chat.prompt_ids([Message("user", text)])) < self.spec.max_sequence_tokens
+            yield text if fits else "?"
 
 
 class VectorWorkload(Workload):

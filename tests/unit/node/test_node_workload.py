@@ -34,6 +34,7 @@ def test_a_text_model_is_asked_every_length_streaming_and_not(text_model: Path) 
     assert {(len(one.prompt), one.stream) for one in prompts} == {(12, False), (12, True), (508, False), (508, True)}
     chats = [openai.parse(body) for path, body in asked if path == names.PATH_CHAT]
     assert {one.stream for one in chats} == {False, True}
+    assert len({one.messages[0].content for one in chats}) == len(chats) // 2
     assert len(prompts) + len(chats) == len(asked)
 
 
@@ -46,7 +47,9 @@ def test_an_encoder_is_asked_every_length(vector_model: Path) -> None:
 
 def test_a_model_for_one_token_is_still_asked(text_model: Path) -> None:
     spec = engine_spec(text_model, batching=BUCKETS, max_sequence_tokens=1)
-    assert all(len(orjson.loads(body).get("prompt", [0])) == 1 for _, body in workload.load(spec).rehearsal())
+    bodies = [orjson.loads(body) for _, body in workload.load(spec).rehearsal()]
+    assert all(len(body.get("prompt", [0])) == 1 for body in bodies)
+    assert {body["messages"][0]["content"] for body in bodies if "messages" in body} == {"?"}
 
 
 @pytest.mark.parametrize("kind", ["text", "vectors"])
