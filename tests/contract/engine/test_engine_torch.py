@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from autoglm_shop import artifact
 from autoglm_shop.evaluate import answer, held_out
 from autoglm_shop.task import Kind, score
 
-pytest.importorskip("torch", reason="PyTorch is not installed")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 ROOM, SLOTS = 128, 6
 TORCH = Runs(Backend.PYTORCH)
@@ -49,6 +50,22 @@ def test_scores_are_those_of_onnx_runtime() -> None:
     for held in (30, 31):
         tokens, lengths = [7, 8, 9, 10], [held] * 4
         assert ours.decode(tokens, lengths) == pytest.approx(theirs.decode(tokens, lengths), abs=2e-3)
+
+
+def test_inference_never_records_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    attend, recording = torch.nn.functional.scaled_dot_product_attention, list[bool]()
+
+    def noted(*given: Any, **named: Any) -> Any:
+        recording.append(torch.is_grad_enabled() or not torch.is_inference_mode_enabled())
+        return attend(*given, **named)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", noted)
+    ours = model(TORCH)
+    ours.prefill(0, prompts(9))
+    ours.extend(0, [5], 9)
+    ours.decode([7], [10])
+    assert recording
+    assert not any(recording)
 
 
 def test_rows_of_different_lengths_and_chunks() -> None:
