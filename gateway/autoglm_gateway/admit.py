@@ -43,4 +43,5 @@ def retry_after(waiting: int, limit: int, drained_per_second: float) -> int | No
         return None
     if drained_per_second <= 0:
         return _UNKNOWN_RATE_RETRY_SECONDS
-    return max(1, min(_MAX_RETRY_SECONDS, math.ceil(waiting / drained_per_second)))
+    # Not `ceil` first: hours after the last query the rate is so small that the quotient is infinite.
+    return max(1, math.ceil(min(_MAX_RETRY_SECONDS, waiting / drained_per_second)))

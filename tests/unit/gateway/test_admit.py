@@ -12,6 +12,7 @@ from autoglm_gateway.admit import DrainRate, retry_after
         (10, 10, 5.0, 2),
         (10, 10, 1000.0, 1),
         (10, 10, 0.01, 60),
+        (10, 10, 1e-310, 60),
         (0, 0, 0.0, 5),
     ],
 )
