@@ -94,7 +94,7 @@ class Pool:
         """Return the slots of the ready replicas and how many are taken."""
         slots = self._slots()
         waking = self.config.may_sleep and not self._replicas
-        return Room(self.name, slots, self.in_flight, self.queued, waking=waking)
+        return Room(self.name, slots, self._taken_slots(), self.queued, waking=waking)
 
     def demand(self) -> PoolDemand:
         """Return what this gateway asks of the pool."""
@@ -271,13 +271,19 @@ class Pool:
     def _slots(self) -> int:
         return len(self._replicas) * self._cap()
 
+    def _taken_slots(self) -> int:
+        """Return how many slots of ready replicas are taken; what is in flight on those that leave takes none."""
+        if not self._leaving:
+            return self.in_flight
+        return self.in_flight - sum(replica.in_flight for replica in self._leaving.values())
+
     def _cap(self) -> int:
         return share(self.config.concurrency_per_replica, self._gateways)
 
     def _only_reserve_left(self, now: float) -> bool:
         slots = self._slots()
         reserved = self._reserve.slots(slots, now)
-        return reserved > 0 and self.in_flight >= slots - reserved
+        return reserved > 0 and self._taken_slots() >= slots - reserved
 
     def _pick(self, need: Need, now: float) -> Replica | None:
         replica = self._choose(need, now)
@@ -293,8 +299,7 @@ class Pool:
 
     def _choose(self, need: Need, now: float) -> Replica | None:
         if need.prefix and self.queue.prefix_affinity:
-            leaving = sum(replica.in_flight for replica in self._leaving.values())
-            owner = self._ring.owner(need.prefix, self._cap(), now, self.in_flight - leaving)
+            owner = self._ring.owner(need.prefix, self._cap(), now, self._taken_slots())
             if owner is not None:
                 return owner
         return self._openings.best(now, need.length if self._line else None)

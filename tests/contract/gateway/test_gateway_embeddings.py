@@ -1,5 +1,7 @@
 """Vectors through the gateway: which pool makes them, and what is refused, with the unmodified `openai` client."""
 
+import base64
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,7 +26,10 @@ async def worker(request: Request, responder: Responder) -> None:
     """Answer with the vector of every text, and with the model that was asked for."""
     asked = orjson.loads(request.body)
     texts = asked["input"] if isinstance(asked["input"], list) else [asked["input"]]
-    data = [{"object": "embedding", "index": n, "embedding": [0.5, n]} for n in range(len(texts))]
+    vectors: list[Any] = [[0.5, float(n)] for n in range(len(texts))]
+    if asked.get("encoding_format") == "base64":
+        vectors = [base64.b64encode(struct.pack("<2f", *vector)).decode() for vector in vectors]
+    data = [{"object": "embedding", "index": n, "embedding": vector} for n, vector in enumerate(vectors)]
     usage = {"prompt_tokens": 2, "total_tokens": 2}
     body = {"object": "list", "model": asked["model"], "data": data, "usage": usage}
     await responder.send(200, [("content-type", "application/json")], orjson.dumps(body))
@@ -38,10 +43,10 @@ async def service(*vector_pools: GatewayPool, **settings: object) -> AsyncIterat
             yield gate
 
 
-async def ask(gate: GatewayUnderTest, model: str) -> openai.types.CreateEmbeddingResponse:
+async def ask(gate: GatewayUnderTest, model: str, **wished: Any) -> openai.types.CreateEmbeddingResponse:
     url = f"http://{HOST}:{gate.port}/v1"
     async with openai.AsyncOpenAI(base_url=url, api_key="unused", max_retries=0) as client:
-        return await client.embeddings.create(model=model, input=["a lamp", "a mug"], encoding_format="float")
+        return await client.embeddings.create(model=model, input=["a lamp", "a mug"], **wished)
 
 
 async def pool_of(gate: GatewayUnderTest, model: str, target: str = names.PATH_EMBEDDINGS) -> str:
@@ -50,9 +55,11 @@ async def pool_of(gate: GatewayUnderTest, model: str, target: str = names.PATH_E
     return answer.headers[names.HEADER_POOL]
 
 
-async def test_vectors_come_from_the_pool_whose_model_is_named() -> None:
+@pytest.mark.parametrize("wished", [{}, {"encoding_format": "float"}])
+async def test_vectors_come_from_the_pool_whose_model_is_named(wished: dict[str, str]) -> None:
+    """Without a wish the client asks for base64 by itself, and reads it."""
     async with service(MINILM, OTHER) as gate:
-        answer = await ask(gate, "bge")
+        answer = await ask(gate, "bge", **wished)
         assert [one.embedding for one in answer.data] == [[0.5, 0], [0.5, 1]]
         assert [await pool_of(gate, name) for name in ("minilm", "bge")] == ["vectors", "others"]
 

@@ -307,3 +307,19 @@ async def test_a_probe_that_errs_is_followed_by_a_longer_pause() -> None:
     made.ended(one, 1.8, good=True)
     made.ended(one, 1.9, good=False)
     assert not ejected([one], 2.0)
+
+
+async def test_what_is_in_flight_on_leaving_replicas_takes_no_slot_of_the_others() -> None:
+    """In a rollout old replicas finish their streams for minutes."""
+    made = Pool(pool("light", QueryClass.SIMPLE, concurrency_per_replica=4), Queue())
+    made.set_replicas({Address("old", 1): "r1"}, 1, 0.0)
+    for _ in range(4):
+        await made.take(LONG)
+    made.set_replicas({Address("new", 1): "r2"}, 1, 0.0)
+    assert (made.room().slots, made.room().in_flight, made.room().is_full) == (4, 0, False)
+    await asyncio.wait_for(made.take(URGENT), 1)  # from now on a slot is kept
+    for _ in range(2):
+        await asyncio.wait_for(made.take(LONG), 1)
+    assert (await waiting(made)).done() is False
+    assert made.demand().in_flight == 7
+    made.dismiss()
