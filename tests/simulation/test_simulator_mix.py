@@ -14,7 +14,7 @@ from autoglm_operator.simulate.policies import Sizing
 from autoglm_operator.simulate.replay import Result, Run
 from autoglm_operator.simulate.service import Service
 from autoglm_operator.simulate.together import Member, Place, simulate_together
-from autoglm_operator.simulate.traces import Rates
+from autoglm_operator.simulate.traces import Rates, queries_for
 
 SERVICE = Service(capacity_tokens=1000.0, startup_seconds=120.0)
 RUN = Run(SERVICE, maximum=60, scrape_seconds=5)
@@ -48,7 +48,7 @@ def members() -> dict[str, Member]:
 
 @cache
 def together(budget: int | None = None) -> dict[str, Result]:
-    return simulate_together(members, budget)
+    return {name: played.result for name, played in simulate_together(members, budget).items()}
 
 
 @cache
@@ -113,4 +113,22 @@ def test_pools_of_unequal_traces_are_refused() -> None:
 
 def test_equal_deployments_have_equal_results() -> None:
     again = simulate_together(members)
-    assert all(np.array_equal(again[pool].asked, one.asked) for pool, one in together().items())
+    assert all(np.array_equal(again[pool].result.asked, one.asked) for pool, one in together().items())
+
+
+def test_the_request_model_plays_the_pools_together_too() -> None:
+    def with_queries() -> dict[str, Member]:
+        return {name: drawn(member, number) for number, (name, member) in enumerate(members().items())}
+
+    def drawn(member: Member, seed: int) -> Member:
+        queries = queries_for(member.rates, np.random.default_rng(seed))
+        return replace(member, queries=queries, rates=queries.rates(SECONDS))
+
+    found = simulate_together(with_queries)
+    large = found["large"].result
+    assert SHIFT < grows_at(large) < queues_at(large)
+    for name, fluid in together().items():
+        watch = found[name].watch
+        assert watch is not None
+        assert np.isfinite(watch.first_tokens).mean() > 0.9
+        assert found[name].result.held.sum() == pytest.approx(fluid.held.sum(), rel=0.05)

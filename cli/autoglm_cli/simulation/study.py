@@ -105,7 +105,7 @@ def _outcomes(pools: list[SimulatedPool], of_pools: dict[str, list[Experiment]])
     """Run every pool with every seed: together where the operator would decide them together, else one by one."""
     places = {pool.name: pool.place for pool in pools if pool.place is not None}
     first = of_pools[pools[0].name][0]
-    if first.policy != "ours" or first.fidelity is not Fidelity.FLUID or len(places) < len(pools):
+    if first.policy != "ours" or len(places) < len(pools):
         return {name: tuple(outcome_of(one) for one in of) for name, of in of_pools.items()}
     runs = [dict(zip(of_pools, of_seed, strict=True)) for of_seed in zip(*of_pools.values(), strict=True)]
     together = [outcomes_together(run, places, pools[0].gpu_budget) for run in runs]

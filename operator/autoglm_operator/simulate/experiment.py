@@ -1,7 +1,7 @@
 """From the question of a user to a run: which trace, which pool, which policy, which fidelity."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -20,6 +20,10 @@ from autoglm_operator.simulate.traces import Queries, Rates, Trace, TraceError, 
 
 MOST_QUERIES: Final = 5_000_000
 """Beyond this the request model takes too long and too much memory."""
+
+
+PRIME: Final = 7919
+"""Between the seeds of two pools."""
 
 
 class Fidelity(StrEnum):
@@ -71,19 +75,28 @@ def outcome_of(experiment: Experiment) -> Outcome:
 def outcomes_together(
     experiments: Mapping[str, Experiment], places: Mapping[str, Place], gpu_budget: int | None
 ) -> dict[str, Outcome]:
-    """Run our engine for all pools of a deployment at once, in the fluid model; raises TraceError."""
-    rates = {name: scaled_rates(one) for name, one in experiments.items()}
-    if len({one.seconds for one in rates.values()}) > 1:
+    """Run our engine for all pools of a deployment at once; raises TraceError."""
+    loads = {name: _load(one, number) for number, (name, one) in enumerate(experiments.items())}
+    if len({rates.seconds for rates, _ in loads.values()}) > 1:
         raise TraceError("the traces of the pools are not equally long")
 
     def members() -> dict[str, Member]:
-        return {
-            name: Member(ours(sizing_of(one, rates[name])), rates[name], one.run, places[name])
-            for name, one in experiments.items()
-        }
+        return {name: _member(one, *loads[name], places[name]) for name, one in experiments.items()}
 
-    results = simulate_together(members, gpu_budget)
-    return {name: Outcome(one, results[name]) for name, one in experiments.items()}
+    played = simulate_together(members, gpu_budget)
+    return {name: Outcome(one, *played[name]) for name, one in experiments.items()}
+
+
+def _load(experiment: Experiment, number: int) -> tuple[Rates, Queries | None]:
+    """Return what a pool gets; pools that share a trace draw their parts apart from each other."""
+    if experiment.fidelity is Fidelity.FLUID:
+        return scaled_rates(experiment), None
+    queries, seconds = scaled_queries(replace(experiment, seed=experiment.seed + PRIME * number))
+    return queries.rates(seconds), queries
+
+
+def _member(experiment: Experiment, rates: Rates, queries: Queries | None, place: Place) -> Member:
+    return Member(ours(sizing_of(experiment, rates)), rates, experiment.run, place, queries)
 
 
 def scaled_rates(experiment: Experiment) -> Rates:

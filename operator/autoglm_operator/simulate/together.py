@@ -1,5 +1,6 @@
 """Our engine for all pools of a deployment at once, as the operator runs it: one mix of classes, one GPU budget."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,7 +14,9 @@ from autoglm_operator.simulate.fluid import Fluid
 from autoglm_operator.simulate.ours import START, Ours, load_of
 from autoglm_operator.simulate.policy import View
 from autoglm_operator.simulate.replay import Lane, Result, Run, replay_together
-from autoglm_operator.simulate.traces import Rates
+from autoglm_operator.simulate.request import Requests
+from autoglm_operator.simulate.stopwatch import Stopwatch
+from autoglm_operator.simulate.traces import Queries, Rates
 
 
 class Place(NamedTuple):
@@ -34,6 +37,8 @@ class Member:
     rates: Rates
     run: Run
     place: Place
+    queries: Queries | None = None
+    """What `rates` counts, for the request model; None: the fluid model."""
 
 
 @dataclass(slots=True)
@@ -80,12 +85,28 @@ class OursTogether:
         )
 
 
-def simulate_together(members: Callable[[], Mapping[str, Member]], gpu_budget: int | None = None) -> dict[str, Result]:
-    """Replay the pools of a deployment in the fluid model; `members` gives fresh engines, as after a restart."""
-    lanes = {name: _lane(member) for name, member in members().items()}
-    return replay_together(lanes, lambda: OursTogether(members(), gpu_budget))
+class Played(NamedTuple):
+    """What came of one pool."""
+
+    result: Result
+    watch: Stopwatch | None
+    """Times of every query; None in the fluid model."""
 
 
-def _lane(member: Member) -> Lane:
-    fleet = Fleet(member.run.service.startup_seconds, drain_seconds=0.0)
-    return Lane(Fluid(member.rates, member.run.service, fleet), member.rates, member.run)
+def simulate_together(members: Callable[[], Mapping[str, Member]], gpu_budget: int | None = None) -> dict[str, Played]:
+    """Replay the pools of a deployment; `members` gives fresh engines, as after a restart."""
+    worlds = {name: _world(member) for name, member in members().items()}
+    lanes = {name: Lane(worlds[name], member.rates, member.run) for name, member in members().items()}
+    results = replay_together(lanes, lambda: OursTogether(members(), gpu_budget))
+    return {name: Played(result, _watch(worlds[name])) for name, result in results.items()}
+
+
+def _world(member: Member) -> Fluid | Requests:
+    service, startup = member.run.service, member.run.service.startup_seconds
+    if member.queries is None:
+        return Fluid(member.rates, service, Fleet(startup, drain_seconds=0.0))
+    return Requests(member.queries, member.rates.seconds, service, Fleet(startup, drain_seconds=math.inf))
+
+
+def _watch(world: Fluid | Requests) -> Stopwatch | None:
+    return world.watch if isinstance(world, Requests) else None
