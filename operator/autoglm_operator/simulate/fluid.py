@@ -5,7 +5,8 @@ seconds. A query waits until all tokens that arrived before it have found a slot
 so as fast as the replicas work. That is exact for a fluid, and close to the request model for tens of replicas.
 
 Policies that follow the number of queries in flight react to its chance, not only to its mean: the largest of many
-scrapes decides. So what a scrape sees of it has the chance of single queries (Poisson), from a fixed seed.
+scrapes decides. So that number is followed apart from the work (a query of ten times the tokens stays ten times as
+long, but it is one query), and what a scrape sees of it has the chance of single queries (Poisson), from a fixed seed.
 """
 
 import math
@@ -21,9 +22,10 @@ from autoglm_operator.simulate.policy import Policy
 from autoglm_operator.simulate.replay import Result, Run, replay
 from autoglm_operator.simulate.replica import rest_of_work
 from autoglm_operator.simulate.service import Service
-from autoglm_operator.simulate.traces import Floats, Rates
+from autoglm_operator.simulate.traces import Floats, Rates, trailing_mean
 
 _SEED: Final = 1
+_SIZES_SECONDS: Final = 60
 
 
 @dataclass(slots=True)
@@ -46,6 +48,11 @@ class Fluid:
     """First second with tokens that are not done."""
     _last_capacity: float = 0.0
     _in_flight: float = 0.0
+    """Work in flight, in queries of mean size."""
+    _number: float = 0.0
+    """Queries in flight."""
+    _each: list[float] = field(init=False)
+    """Mean tokens of a query, around each second."""
     _rest_tokens: float = field(init=False)
     """Mean work that is left of a query in flight."""
     _chance: list[float] = field(init=False)
@@ -57,6 +64,8 @@ class Fluid:
         self._arrived = [0.0, *np.cumsum(self.rates.tokens).tolist()]
         mean_tokens = float(self.rates.tokens.sum() / max(1e-9, self.rates.queries.sum()))
         self._rest_tokens = mean_tokens * rest_of_work(self.rates.prompt_share)
+        tokens, queries = (trailing_mean(one, _SIZES_SECONDS) for one in (self.rates.tokens, self.rates.queries))
+        self._each = (tokens / np.maximum(queries, 1e-9)).tolist()
         self._chance = np.random.default_rng(_SEED).standard_normal(self.rates.seconds).tolist()
         self._counted = [0.0, *np.cumsum(self.rates.queries).tolist()]
 
@@ -71,13 +80,22 @@ class Fluid:
         self.admitted.append(admitted)
         done = admitted - self._worked_on(admitted, slots, token_seconds)
         busy = min(1.0, done / capacity) if capacity else 0.0
-        return Second(self._waiting(now), self._counted_in_flight(now, slots), self.queued_tokens, done, busy)
+        counted = self._counted_in_flight(now, slots, token_seconds)
+        return Second(self._waiting(now), counted, self.queued_tokens, done, busy)
 
-    def _counted_in_flight(self, now: int, slots: int) -> float:
+    def _counted_in_flight(self, now: int, slots: int, token_seconds: float) -> float:
         """Return the queries in flight as a count finds them at this moment; while queries wait, all slots are busy."""
-        if self.queued_tokens:
-            return self._in_flight
-        return min(slots, max(0.0, self._in_flight + self._chance[now] * math.sqrt(self._in_flight)))
+        if self.queued_tokens or not slots:
+            self._number = self._in_flight
+            return self._number
+        kept, stay = self._kept(token_seconds), self._each[now] * token_seconds
+        self._number = min(slots, self._number * kept + self._queries[now] * stay * (1.0 - kept))
+        return min(slots, max(0.0, self._number + self._chance[now] * math.sqrt(self._number)))
+
+    def _kept(self, token_seconds: float) -> float:
+        """Return the share of what is in flight that still is a second later."""
+        rest = self._rest_tokens * token_seconds
+        return math.exp(-1.0 / rest) if rest else 0.0
 
     def _token_seconds(self, slots: int, capacity_factor: float) -> float:
         """Return how long the next token of a query takes at the batch of the moment."""
@@ -100,7 +118,7 @@ class Fluid:
         if not slots or not self._rest_tokens:
             self._in_flight = 0.0
             return 0.0
-        kept = math.exp(-1.0 / (self._rest_tokens * token_seconds))
+        kept = self._kept(token_seconds)
         self._in_flight = min(slots, before * kept + admitted * token_seconds * (1.0 - kept))
         return (self._in_flight - before) * self._rest_tokens
 
