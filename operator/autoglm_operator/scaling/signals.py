@@ -54,7 +54,8 @@ NET_SHARE: Final = 0.95
 DEFAULT_PERCENT: Final = 80
 _UNKNOWN_SLOTS: Final = 6
 GROW_SLACK: Final = 0.08
-"""TokenDemand grows a pool by no less than this share, if nothing waits: any step of a small pool is as large."""
+"""TokenDemand grows a pool by no less than this share, if nothing waits. Any step of a small pool is as large, so that
+one keeps this much room when it shrinks instead."""
 SHRINK_SLACK: Final = 0.1
 """TokenDemand shrinks a pool by no less than this share, so that it does not swing about a size."""
 _FUTILE: Final = 0.98
@@ -165,7 +166,8 @@ def _carrying(asked: Need, mu: int, current: int) -> int:
         grown = size_for(asked.milli, mu, GROW_SHARE)
         is_little = asked.backlog == 0 and grown - current < current * GROW_SLACK
         return current if is_little else grown
-    cautious = size_for(asked.level + asked.caution, mu, GROW_SHARE)
+    room = GROW_SLACK if current * GROW_SLACK < 1 else 0.0  # a small pool grows at once: it must not have to
+    cautious = size_for(int((asked.level + asked.caution) * (1 + room)), mu, GROW_SHARE)
     shrunk = max(cautious, size_for(asked.level, mu, SHRINK_SHARE))
     return shrunk if shrunk <= current * (1 - SHRINK_SLACK) else current
 
