@@ -192,6 +192,18 @@ def test_a_pool_that_has_just_grown_waits_two_windows_before_it_shrinks() -> Non
     assert replay.ticks(pool(5, tokens(400)), 2).replicas == 1
 
 
+def test_a_small_pool_shrinks_only_where_it_would_not_grow_again_at_once() -> None:
+    at_once = behavior(down={"stabilizationWindowSeconds": 0, "policies": [percent(100, 15)]})
+
+    def after(rate: float, size: int) -> int:
+        replay = Replay(rules(behavior=at_once))
+        replay.ticks(pool(size, tokens(rate)), 60)
+        return replay.tick(pool(size, tokens(rate))).replicas
+
+    assert [after(rate, 3) for rate in (1500, 1550, 1590)] == [2, 2, 3]  # two do 1700 as planned, less 8 % of room
+    assert after(12_700, 18) == 16  # a large one grows by no less than 8 %, so it needs no room beside
+
+
 SALE = {"name": "sale", "start": "00:00", "end": "01:00", "min_replicas": 6}
 
 
