@@ -112,13 +112,27 @@ def _from_rates(
     if len(services) > 1 and service not in services:
         raise TraceError(f"{name} has the rates of several services; pick one of {', '.join(services)} with --service")
     chosen = [row for row in table if not services or row[SERVICE] == (service or services[0])]
-    at, rate, prompt, output = (
-        _figures(name, [row.get(column, "") for row in chosen])
-        for column in ("t_s", RATE, "mean_input_tokens", "mean_output_tokens")
+    at = _figures(name, [row.get("t_s", "") for row in chosen])
+    rate, prompt, output = (
+        _told(name, at, [row.get(column, "") for row in chosen])
+        for column in (RATE, "mean_input_tokens", "mean_output_tokens")
     )
     _check(name, at, rate, prompt, output)
+    if not (prompt + output).any():
+        raise TraceError(f"{name}: no row tells how many tokens a query has")
     seconds = np.arange(int(at[-1] + (at[-1] - at[0]) / max(1, len(at) - 1)), dtype=np.float64)
     curve, size = np.interp(seconds, at, rate), np.interp(seconds, at, prompt + output)
-    dispersion = _figures(name, [row[DISPERSION] for row in chosen]) if DISPERSION in header else None
+    dispersion = _told(name, at, [row[DISPERSION] for row in chosen]) if DISPERSION in header else None
     idc = np.interp(seconds, at, np.minimum(dispersion, MOST_DISPERSION)) if dispersion is not None else None
     return Trace(f"{name} {service}".strip(), noisy(curve, size, rng, idc))
+
+
+def _told(name: str, at: Floats, cells: Sequence[str]) -> Floats:
+    """Return a column of rates; a window that does not tell (nobody asked in it) lies between its neighbours.
+
+    A column that tells nothing at all is 0: images have no tokens of their own.
+    """
+    known = [row for row, cell in enumerate(cells) if cell.strip()]
+    if not known:
+        return np.zeros(len(cells))
+    return np.asarray(np.interp(at, at[known], _figures(name, [cells[row] for row in known])), dtype=np.float64)

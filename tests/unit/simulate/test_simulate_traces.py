@@ -62,6 +62,17 @@ def test_a_rates_file_becomes_a_trace_of_the_chosen_service() -> None:
         read(*lines)
 
 
+def test_a_window_that_does_not_tell_lies_between_its_neighbours() -> None:
+    head = "t_s,rps,mean_input_tokens,mean_output_tokens"
+    trace = read(head, "0,10,70,30", "600,0,,", "1200,10,70,30", "1800,10,70,30").rates
+    assert float(trace.queries[590:610].sum()) < 20
+    assert float(trace.tokens.sum() / trace.queries.sum()) == pytest.approx(100, rel=0.05)
+    images = read(head, "0,10,,30", "600,10,,30").rates
+    assert float(images.tokens.sum() / images.queries.sum()) == pytest.approx(30, rel=0.05)
+    with pytest.raises(TraceError, match="how many tokens"):
+        read(head, "0,10,,", "600,10,,")
+
+
 def test_classes_of_a_trace_have_its_length() -> None:
     lines = ["timestamp_s,input_tokens,output_tokens,class", "0,1,1,Simple", "5,2,2,Complex", "1,4,4,simple"]
     parts = read_classes("t.csv", lines)
