@@ -59,8 +59,10 @@ def test_a_window_that_began_before_a_restart_ends_when_it_would_have(
 ) -> None:
     exporter.text = load(light=16)
     with running_operator(world.cluster, **_settings(prometheus)) as first:
-        world.apply(_shop())
+        # It begins with its size: one that has grown would not shrink for two windows.
+        world.apply(_shop(minReplicas=4))
         world.until(lambda: _has(world, 4), SECONDS)
+        world.apply(_shop())
         world.until(lambda: _saved(world), SECONDS)
         exporter.text = load(light=1)
         dropped = time.monotonic()
