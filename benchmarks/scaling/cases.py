@@ -54,7 +54,6 @@ class RealTrace:
     name: str
     file: str
     service: str = ""
-    validation: bool = False
     peak_replicas: int = PEAK_REPLICAS
 
 
@@ -62,7 +61,7 @@ REAL: Final = (
     RealTrace("m-large ramp 2h", "servegen_gen_mlarge_ramp_2h.csv.gz"),
     RealTrace("R1 24h", "servegen_rates_10min.csv.gz", service="deepseek-r1"),
     RealTrace("azure conv", "azure_2023_conv.csv.gz", peak_replicas=SMALL),
-    RealTrace("mooncake", "mooncake_synthetic.csv.gz", validation=True, peak_replicas=SMALL),
+    RealTrace("mooncake", "mooncake_synthetic.csv.gz", peak_replicas=SMALL),
     RealTrace("azure conv, 40", "azure_2023_conv.csv.gz"),
 )
 
@@ -84,7 +83,7 @@ def real(directory: Path, *, quick: bool) -> Iterator[TraceCase]:
             continue
         with gzip.open(path, "rt") as lines:
             read = read_trace(trace.file, lines, np.random.default_rng(SEEDS[0]), service=trace.service)
-        yield TraceCase(trace.name, (read.rates,), trace.validation, trace.peak_replicas)
+        yield TraceCase(trace.name, (read.rates,), peak_replicas=trace.peak_replicas)
 
 
 def evening() -> TraceCase:
