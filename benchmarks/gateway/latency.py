@@ -8,7 +8,9 @@ same moments; a pair of neighbours sees the same neighbours on the machine. What
 the difference of their percentiles, with its 95 % interval (order statistics, no shape assumed); a few disturbed
 pairs do not move it. The highest rate is measured first, in a closed loop of 16 connections.
 
-Client, replica and target share the machine's processors, so at half load a good part of them is busy.
+Client, replica and target share the machine's processors, so at half load a good part of them is busy. How much of the
+time the target was ready to run and had to wait for a processor is told, too (run-queue delay by the kernel's account):
+where that is more than a few percent, the figures are the neighbours', not the gateway's.
 """
 
 import argparse
@@ -166,17 +168,29 @@ async def highest_rate(port: int) -> float:
     return max(rates)
 
 
-async def measure(port: int, direct_port: int, arguments: argparse.Namespace) -> dict[str, object]:
+def waited_seconds(pid: int) -> float:
+    """Return how long the threads of a process were ready to run and waited for a processor."""
+    return sum(int(path.read_text().split()[1]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+
+
+async def measure(pid: int, port: int, direct_port: int, arguments: argparse.Namespace) -> dict[str, object]:
     """Measure in alternating slices; return the figures."""
     rate = arguments.rate or await highest_rate(port) / 2
     doors = [await Door.to(port), await Door.to(direct_port)]
     rounds: list[tuple[list[float], list[float]]] = []
+    began, waited = time.perf_counter(), waited_seconds(pid)
     for number in range(arguments.rounds + 1):
         moments = moments_of(number, rate, arguments.slice)
         order = (0, 1) if number % 2 else (1, 0)  # neither is always the first
         took = {place: await doors[place].ask(moments) for place in order}
         rounds.append((took[0], took[1]))
-    found: dict[str, object] = {"rate": round(rate), "slice_seconds": arguments.slice, "rounds": arguments.rounds}
+    waited_percent = 100 * (waited_seconds(pid) - waited) / (time.perf_counter() - began)
+    found: dict[str, object] = {
+        "waited_for_processor_percent": round(waited_percent, 1),
+        "rate": round(rate),
+        "slice_seconds": arguments.slice,
+        "rounds": arguments.rounds,
+    }
     for share in SHARES:
         pairs = [
             (percentile(ours, share), percentile(plain, share)) for ours, plain in rounds[1:]
@@ -210,13 +224,14 @@ def main() -> None:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory())) / target.name
         ports = [stack.enter_context(replica()) for _ in range(2)]
         install(target)
-        _, port = stack.enter_context(running(target, ports, directory))
-        found = uvloop.run(measure(port, ports[0], arguments))
+        process, port = stack.enter_context(running(target, ports, directory))
+        found = uvloop.run(measure(process.pid, port, ports[0], arguments))
     load = f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}"
     print(f"{target.name}, {found['rate']} queries/s, {arguments.rounds} pairs of {arguments.slice} s, {load}")
     for name, value in found.items():
         if isinstance(value, Middle):
             print(f"{name:16} {value}")
+    print(f"it was ready and waited for a processor for {found['waited_for_processor_percent']} % of the time")
     if target.name == "gateway":
         met = cast("Middle", found["added_p99_ms"]).high < GOAL_P99_MS
         print(f"goal: added p99 below {GOAL_P99_MS:g} ms at half load: {'met' if met else 'not shown'}")
