@@ -232,7 +232,8 @@ def _trend(level: int, levels: Sequence[Level], startup_seconds: float) -> int:
     if not levels:
         return 0
     now, window = levels[-1].at, window_seconds(startup_seconds)
-    ages = (((now - one.at).total_seconds(), one.milli) for one in levels)
+    most = int(window / SPACING.total_seconds()) + 1  # levels are no closer, and this runs at every decision
+    ages = (((now - one.at).total_seconds(), one.milli) for one in levels[-most:])
     rise = expected_rise([Point(age, milli) for age, milli in ages if age <= window], level, startup_seconds)
     if not rise or recurring_height(levels) == 0:
         return rise
