@@ -97,7 +97,9 @@ class Node:
             await _cancelled(work)
 
     def _what_happened(self, phase: Phase, work: asyncio.Future[Event], stop: asyncio.Future[Any]) -> Event:
-        if work.done():
+        # A canary that fails because Triton has ended says nothing new.
+        ended = phase is Phase.SERVE and self._host is not None and self._host.exit_code.done()
+        if work.done() and not ended:
             try:
                 return work.result()
             except FatalError as failure:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Final
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
-_REAP_SECONDS: Final = 0.2
+REAP_SECONDS: Final = 0.2
+"""How often it is looked who has ended."""
+
 _POLL_SECONDS: Final = 0.02
 _KILL_SECONDS: Final = 2.0
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - where Triton keeps its regions
@@ -51,7 +53,7 @@ class Child:
     async def watch(self) -> int:
         """Reap until the child has ended; orphans on the way. Returns its exit code."""
         while not self.exit_code.done():
-            await asyncio.sleep(_REAP_SECONDS)
+            await asyncio.sleep(REAP_SECONDS)
             self._reap()
         return self.exit_code.result()
 

@@ -12,7 +12,7 @@ from autoglm_api.config import EngineSpec
 from autoglm_node import repository
 from autoglm_node.failure import EngineError
 from autoglm_node.health import Canary
-from autoglm_node.processes import Child, remove_shared_memory
+from autoglm_node.processes import REAP_SECONDS, Child, remove_shared_memory
 from autoglm_node.settings import Settings
 from autoglm_node.triton_client import TritonModel
 from autoglm_node.triton_server import backends_for, command_for, environment_for
@@ -27,6 +27,7 @@ LOAD_SECONDS: Final = 1800.0  # large engines; the startup probe is what really 
 UNLOAD_SECONDS: Final = 60.0
 WARM_UP_SECONDS: Final = 120.0
 CANARY_SECONDS: Final = 5.0
+EXIT_SEEN_SECONDS: Final = 2 * REAP_SECONDS
 STOP_SECONDS: Final = 2.0  # nothing is in flight and nothing needs saving; an idle Triton would take 4-5 s
 
 
@@ -81,6 +82,9 @@ class TritonHost:
                 await probe()
         except EngineError as error:
             log.warning("canary failed: %s", error)
+            # Connections break before Triton is seen to have ended, which is another case than a dead engine.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(self.exit_code), EXIT_SEEN_SECONDS)
             return Canary.FAILED
         except TimeoutError:
             busy = self._client.responses_seen > before

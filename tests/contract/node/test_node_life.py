@@ -184,6 +184,20 @@ def test_a_dead_triton_ends_the_node(quick: Path, tmp_path: Path) -> None:
     assert not stub.is_running()
 
 
+def test_a_triton_that_dies_with_a_query_inside_ends_the_node_and_the_query(slow: Path, tmp_path: Path) -> None:
+    with node_process(engine_spec(slow), tmp_path) as node, ThreadPoolExecutor(1) as pool:
+        node.wait_ready()
+        query = pool.submit(
+            httpx.post, f"{node.url}{names.PATH_CHAT}", json={**LONG_STREAM, "stream": False}, timeout=60
+        )
+        wait_for(lambda: node.metric(names.METRIC_ENGINE_RUNNING) == 1, 10, "query inside")
+        (server,) = [one for one in node.family() if one.name() == "tritonserver"]
+        server.kill()
+        code, told = ended(node)
+        assert query.result().json()["error"]["code"] == "engine_failed"
+    assert (code, told["reason"]) == (names.EXIT_ENGINE_DEAD, "TritonExited")
+
+
 @pytest.fixture
 def stand_in_triton(tmp_path: Path) -> Iterator[triton.InferenceServerClient]:
     """A Triton whose repository has the TensorRT-LLM configuration, with the Python backend in its place."""
