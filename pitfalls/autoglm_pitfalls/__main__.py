@@ -1,8 +1,10 @@
 """`make pitfalls`: run every scenario against a plain Triton and our node runtime, and write the table of the docs."""
 
 import argparse
+import os
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +35,11 @@ def table(rows: list[tuple[Scenario, Finding, Finding]]) -> str:
     return _HEAD + "\n".join(lines) + "\n"
 
 
+def _circumstances() -> str:
+    now, load = datetime.now(UTC), os.getloadavg()[2]
+    return f"\nThis run: {now:%d %B %Y}, {os.cpu_count()} cores, load average of the last 15 minutes {load:.0f}.\n"
+
+
 def _word(finding: Finding) -> str:
     return "yes" if finding.bites else "no"
 
@@ -53,7 +60,7 @@ def main() -> int:
     chosen = parser.parse_args().names
     rows = [run(scenario) for scenario in SCENARIOS if not chosen or scenario.name in chosen]
     if not chosen:
-        PAGE.write_text(table(rows), encoding="utf-8")
+        PAGE.write_text(table(rows) + _circumstances(), encoding="utf-8")
     return int(any(ours.bites for _, _, ours in rows))
 
 
