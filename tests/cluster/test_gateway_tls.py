@@ -134,7 +134,8 @@ async def test_the_secret_is_followed_with_the_rights_of_the_role(secure: World)
     port, _ = await gateway.start()
     try:
         await until(lambda: "no such Secret" in (gateway._certificates.problem or ""))
-        assert gateway._ready() == (False, f"no {gateway._certificates.problem} yet")
+        # Endpoints come by a watch of their own, before it or after it.
+        await until(lambda: gateway._ready() == (False, f"no {gateway._certificates.problem} yet"))
         first, second = pair(), pair(rsa_bits=2048)
         for shown in (first, second):
             await asyncio.to_thread(secure.apply, secret_of(shown))
