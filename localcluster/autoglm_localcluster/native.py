@@ -79,17 +79,13 @@ def folder() -> Path:
     return finished
 
 
-def objects(packages: Sequence[str]) -> list[Path]:
-    """Return the compiled files, relative to `folder`, that these packages need."""
-    built = folder()
-    every = (path.relative_to(built) for path in built.rglob("*.so"))
-    return sorted(path for path in every if len(path.parts) == 1 or path.parts[0] in packages)
-
-
 def add_to(packages: Sequence[str], target: Path) -> None:
-    """Put the objects of these packages beside their modules in the target."""
-    for path in objects(packages):
-        shutil.copy(folder() / path, target / path)
+    """Put the objects of these packages, and the one that all share, beside their modules in the target."""
+    built = folder()  # once: it reads every source
+    for path in built.rglob("*.so"):
+        place = path.relative_to(built)
+        if path.parent == built or place.parts[0] in packages:
+            shutil.copy(path, target / place)
 
 
 def modules(root: Path) -> Iterator[str]:
